@@ -1,0 +1,1 @@
+"""Checkpoint files: the catalog, find, download, verify, load."""

@@ -1,0 +1,1 @@
+"""Files of pictures and video: probe, read, shots, write. Knows no model."""

@@ -1,0 +1,1 @@
+"""Options, plan and restore: where models and media meet."""

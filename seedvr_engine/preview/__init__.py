@@ -1,0 +1,1 @@
+"""The built-in small model: weights, how its clips are drawn, how it is trained."""
