@@ -1,0 +1,71 @@
+"""Cuts a grid of video tokens into attention windows.
+
+Source: SeedVR2 (arXiv 2506.05301), section 3.2: windows follow the plane, scaled to the grid of a 720p frame, so that
+a clip of any size sees windows like those of training.
+"""
+
+import math
+from collections import defaultdict
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+Grid = tuple[int, int, int]
+Window = tuple[tuple[int, int], tuple[int, int], tuple[int, int]]
+
+
+def window_size(grid: Grid, parts: Grid, frames: int, plane: tuple[int, int]) -> Grid:
+    """Size of one whole window in tokens along (time, height, width).
+
+    grid: tokens along (time, height, width). parts, frames, plane: see `DiTConfig.window_grid` and its neighbours.
+    """
+    time, height, width = grid
+    scale = math.sqrt(plane[0] * plane[1] / (height * width))
+    return (
+        math.ceil(min(time, frames) / parts[0]),
+        math.ceil(round(height * scale) / parts[1]),
+        math.ceil(round(width * scale) / parts[2]),
+    )
+
+
+def partition(grid: Grid, size: Grid, shifted: bool) -> list[Window]:
+    """Cuts a token grid into windows that together hold every token once.
+
+    grid, size: tokens along (time, height, width).
+    shifted: move an axis by half a window where the window is shorter than the axis.
+    Returns windows ((t0, t1), (h0, h1), (w0, w1)), time fastest, then height, then width.
+    """
+    time, height, width = (_spans(n, s, shifted) for n, s in zip(grid, size, strict=True))
+    return [(t, h, w) for w in width for h in height for t in time]
+
+
+def _spans(length: int, size: int, shifted: bool) -> list[tuple[int, int]]:
+    offset = 0.5 if shifted and size < length else 0.0
+    count = math.ceil(length / size + offset)
+    bounds = [min(max(int((i - offset) * size), 0), length) for i in range(count + 1)]
+    return [(a, b) for a, b in zip(bounds, bounds[1:], strict=False) if b > a]
+
+
+@dataclass(frozen=True)
+class WindowShape:
+    """All windows of one shape: they go through attention as one batch.
+
+    size: tokens along (time, height, width).
+    tokens: (windows, size.numel()) int64, the position of every token in the flattened grid.
+    """
+
+    size: Grid
+    tokens: Tensor
+
+
+def windows_by_shape(grid: Grid, windows: list[Window], device: torch.device | None = None) -> list[WindowShape]:
+    """Sorts windows by shape and names their tokens.
+
+    grid: tokens along (time, height, width); windows: as `partition` returns them.
+    """
+    position = torch.arange(math.prod(grid), device="cpu").view(grid)
+    by_size: dict[Grid, list[Tensor]] = defaultdict(list)
+    for (t0, t1), (h0, h1), (w0, w1) in windows:
+        by_size[t1 - t0, h1 - h0, w1 - w0].append(position[t0:t1, h0:h1, w0:w1].flatten())
+    return [WindowShape(size, torch.stack(tokens).to(device)) for size, tokens in by_size.items()]
