@@ -1,10 +1,12 @@
 """Convolutions that are causal in time and can be fed piece by piece.
 
-A temporal kernel of 3 looks at the frame itself and two frames back; before the first frame, that frame is repeated. So
-a clip may come in pieces of any length: each convolution keeps the last frames of its input until the next piece, and
-the result equals the uncut one.
+A temporal kernel of 3 looks at the frame itself and two frames back; before the first frame, that frame is
+repeated. So
+a clip may come in pieces of any length: each convolution keeps the last frames of its input until the next
+piece, and the result equals the uncut one.
 
-Source: the causal 3D convolution of MAGVIT-v2 (arXiv 2310.05737), as the released SeedVR2 autoencoder uses it.
+Source: the causal 3D convolution of MAGVIT-v2 (arXiv 2310.05737), as the released SeedVR2 autoencoder uses
+it.
 """
 
 from collections.abc import Iterable, Iterator
@@ -17,8 +19,8 @@ from torch import Tensor, nn
 class Past:
     """What the causal convolutions remember of one clip between its pieces.
 
-    place: device that holds the kept frames between pieces; where they were computed when not given. In host memory
-        they leave the device's memory to the piece under way.
+    place: device that holds the kept frames between pieces; where they were computed when not given. In host
+        memory they leave the device's memory to the piece under way.
     frames: longest piece, in frames, that goes through a layer at once; longer ones are cut. None: never cut.
     """
 
@@ -71,8 +73,8 @@ class CausalConv3d(nn.Conv3d):
     def forward(self, frames: Iterable[Tensor], count: int, past: Past) -> Tensor:
         """Convolves the next frames of a clip.
 
-        frames: pieces (B, C, k, H, W) that hold `count` frames together; an iterator is asked for one piece after
-            another, so that each may be made when it is wanted and only their concatenation need exist.
+        frames: pieces (B, C, k, H, W) that hold `count` frames together; an iterator is asked for one piece
+            after another, so that each may be made when it is wanted and only their concatenation need exist.
         Returns (B, C_out, F_out, H_out, W_out); F_out may be 0 while a strided kernel waits for more frames.
         """
         x = self._after_past(iter(frames), count, past)
@@ -81,8 +83,18 @@ class CausalConv3d(nn.Conv3d):
         if kernel > stride:
             past.keep(self, x[:, :, steps * stride :])
         if steps == 0:
-            return x.new_empty(len(x), self.out_channels, 0, x.shape[3] // self.stride[1], x.shape[4] // self.stride[2])
-        return super().forward(F.pad(x, (0, 1, 0, 1)) if self.corner else x)
+            return x.new_empty(
+                len(x), self.out_channels, 0, x.shape[3] // self.stride[1], x.shape[4] // self.stride[2]
+            )
+        x = F.pad(x, (0, 1, 0, 1)) if self.corner else x
+        return self._frame_by_frame(x) if kernel == 1 else super().forward(x)
+
+    def _frame_by_frame(self, x: Tensor) -> Tensor:
+        # Without a temporal kernel the frames are a batch of pictures, which goes 1.5 to 5 times as fast on a
+        # CPU.
+        pictures = x.transpose(1, 2).flatten(0, 1)
+        out = F.conv2d(pictures, self.weight[:, :, 0], self.bias, self.stride[1:], self.padding[1:])
+        return out.unflatten(0, (len(x), -1)).transpose(1, 2)
 
     def _after_past(self, frames: Iterator[Tensor], count: int, past: Past) -> Tensor:
         """Puts the kept frames, or the repeated first one, in front of the next ones."""

@@ -12,9 +12,9 @@ class RotaryConfig:
     """Rotary positions inside a window.
 
     axis_dim: dimensions of a head that turn, per axis (time, height, width).
-    spectrum: "language": frequencies 10000^(-2i/axis_dim), integer positions, the video after the text on the time
-        axis and the text turned too; "pixel": frequencies pi * linspace(1, 128), positions linspace(-1, 1) over the
-        window, the text left alone.
+    spectrum: "language": frequencies 10000^(-2i/axis_dim), integer positions, the video after the text on the
+        time axis and the text turned too; "pixel": frequencies pi * linspace(1, 128), positions linspace(-1,
+        1) over the window, the text left alone.
     """
 
     axis_dim: int
@@ -29,10 +29,11 @@ class DiTConfig:
     txt_in_dim: width of the text embeddings that come in.
     emb_dim: width of the timestep embedding, 6 per channel of a stream.
     mm_layers: first blocks with separate weights for video and text; later ones share them.
-    window_grid: window_area is cut into (time, height, width) parts: the time axis of at most window_frames tokens and
-        the plane scaled to the area of window_plane tokens.
+    window_grid: window_area is cut into (time, height, width) parts: the time axis of at most window_frames
+        tokens and the plane scaled to the area of window_plane tokens.
     last_text: whether the last block still updates the text stream (nothing reads it afterwards).
-    skip: the output starts from the velocity that leads back to the condition, instead of from zero (preview).
+    skip: the output starts from the velocity that leads back to the condition, instead of from zero
+        (preview).
     """
 
     vid_dim: int
@@ -95,7 +96,7 @@ class DiTConfig:
 
     @property
     def mlp_hidden(self) -> int:
-        """Inner width of the MLP: SwiGLU takes two thirds, rounded up to 256, as its gate is a third matrix."""
+        """Inner width of the MLP; SwiGLU takes two thirds, rounded up to 256, for its gate is a third matrix."""
         inner = self.mlp_ratio * self.vid_dim
         return inner if self.mlp == "gelu" else 256 * -(-int(2 * inner / 3) // 256)
 
@@ -106,24 +107,36 @@ class VAEConfig:
 
     channels: widths of the encoder's stages; the decoder goes through them backwards.
     strides: step along (time, height, width) between neighbouring stages, encoder order: 1 or 2 in time, 2 in space.
-    encoder_blocks, decoder_blocks: residual blocks per stage.
-    middle_attention: per-frame attention between two residual blocks at the lowest resolution.
+    encoder_blocks, decoder_blocks: residual blocks per stage; one number for all, or one each in encoder order.
+    middle_blocks: residual blocks at the lowest resolution.
+    middle_attention: per-frame attention after the first of them.
+    encoder_time, decoder_time: temporal kernel, 1 or 3, of the convolutions; one number for all, or one for each stage
+        in encoder order and one for the middle with the latent's own convolution. An upsampler counts to the stage
+        that it leads to, the pixels' own convolution to the first.
+    norm_groups: of the group norms; 0: none (preview: a frame's statistics are not those of a training crop).
+    narrow_up: an upsampler goes to the next stage's width at once, instead of leaving that to the next stage.
     scaling: the transformer sees latent * scaling.
     """
 
     channels: tuple[int, ...] = (128, 256, 512, 512)
     strides: tuple[tuple[int, int, int], ...] = ((1, 2, 2), (2, 2, 2), (2, 2, 2))
     latent_channels: int = 16
-    encoder_blocks: int = 2
-    decoder_blocks: int = 3
+    encoder_blocks: int | tuple[int, ...] = 2
+    decoder_blocks: int | tuple[int, ...] = 3
+    middle_blocks: int = 2
     middle_attention: bool = True
     norm_groups: int = 32
     norm_eps: float = 1e-6
     scaling: float = 0.9152
+    encoder_time: int | tuple[int, ...] = 3
+    decoder_time: int | tuple[int, ...] = 3
+    narrow_up: bool = False
 
     def __post_init__(self) -> None:
         if len(self.strides) != len(self.channels) - 1:
-            raise ValueError(f"{len(self.channels)} stages need {len(self.channels) - 1} strides, got {self.strides}")
+            raise ValueError(
+                f"{len(self.channels)} stages need {len(self.channels) - 1} strides, got {self.strides}"
+            )
 
     @property
     def time_factor(self) -> int:
@@ -137,3 +150,8 @@ class VAEConfig:
     def space_factor(self) -> int:
         """Pixels per latent pixel along each side."""
         return 2 ** len(self.strides)
+
+
+def of_stage(number: int | tuple[int, ...], stage: int) -> int:
+    """A stage's own number where there is one for each, in encoder order; -1: the middle's."""
+    return number if isinstance(number, int) else number[stage]

@@ -1,8 +1,9 @@
 """The SeedVR2 video autoencoder: pixels to latents and back, as a stream.
 
-Causal in time: 1 + 4 k frames become 1 + k latent frames, and a clip of any length goes through in pieces while the
-convolutions remember what they need of the past (`causal.Past`). Where a layer enlarges, the decoder goes depth first:
-a few frames travel to the last layer before the next few start, so that the large layers never hold a whole piece.
+Causal in time: 1 + 4 k frames become 1 + k latent frames, and a clip of any length goes through in pieces
+while the convolutions remember what they need of the past (`causal.Past`). Where a layer enlarges, the
+decoder goes depth first: a few frames travel to the last layer before the next few start, so that the large
+    layers never hold a whole piece.
 
 Source: the released SeedVR2 autoencoder; parameter names are the released ones.
 """
@@ -16,7 +17,7 @@ from torch import Tensor, nn
 
 from seedvr_engine.models.attention import attention
 from seedvr_engine.models.causal import CausalConv3d, Past
-from seedvr_engine.models.config import VAEConfig
+from seedvr_engine.models.config import VAEConfig, of_stage
 
 PIECE_FRAMES = 4
 SCORES_PER_ATTENTION = 2**26
@@ -32,7 +33,8 @@ class VideoVAE(nn.Module):
         self.decoder = Decoder(self.config)
 
     def encode(self, video: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, 3, F, H, W) in [-1, 1], F = 1 + time_factor k -> posterior mean and log variance, (B, C, T, h, w) each.
+        """(B, 3, F, H, W) in [-1, 1], F = 1 + time_factor k -> posterior mean and log variance, (B, C, T, h,
+        w) each.
 
         Raises ValueError when F, H or W do not fit the autoencoder's factors.
         """
@@ -44,12 +46,16 @@ class VideoVAE(nn.Module):
         return self.decoder(_channels_last(latent), Past())
 
     def encode_stream(
-        self, pieces: Iterable[Tensor], *, frames: int = PIECE_FRAMES, cache_device: torch.device | None = None
+        self,
+        pieces: Iterable[Tensor],
+        *,
+        frames: int = PIECE_FRAMES,
+        cache_device: torch.device | None = None,
     ) -> Iterator[tuple[Tensor, Tensor]]:
         """Encodes one clip piece by piece.
 
-        pieces: (B, 3, f, H, W), any f >= 1. frames: how many go through a layer at once. cache_device: where the
-            temporal caches wait between pieces; with the activations when not given.
+        pieces: (B, 3, f, H, W), any f >= 1. frames: how many go through a layer at once. cache_device: where
+            the temporal caches wait between pieces; with the activations when not given.
         Yields (mean, logvar) as soon as latents are complete; together they equal the uncut result.
         """
         past = Past(frames, cache_device)
@@ -60,7 +66,11 @@ class VideoVAE(nn.Module):
                     yield _moments(moments)
 
     def decode_stream(
-        self, pieces: Iterable[Tensor], *, frames: int = PIECE_FRAMES, cache_device: torch.device | None = None
+        self,
+        pieces: Iterable[Tensor],
+        *,
+        frames: int = PIECE_FRAMES,
+        cache_device: torch.device | None = None,
     ) -> Iterator[Tensor]:
         """Decodes one clip piece by piece.
 
@@ -95,14 +105,13 @@ class Encoder(nn.Module):
     def __init__(self, config: VAEConfig) -> None:
         super().__init__()
         widths = config.channels
-        self.conv_in = CausalConv3d(3, widths[0])
-        self.down_blocks = nn.ModuleList(
-            DownBlock(config, widths[max(i - 1, 0)], width, config.strides[i] if i < len(config.strides) else None)
-            for i, width in enumerate(widths)
+        self.conv_in = CausalConv3d(3, widths[0], (of_stage(config.encoder_time, 0), 3, 3))
+        self.down_blocks = nn.ModuleList(DownBlock(config, stage) for stage in range(len(widths)))
+        self.mid_block = MiddleBlock(config, config.encoder_time)
+        self.conv_norm_out = FrameNorm.of(config, widths[-1])
+        self.conv_out = CausalConv3d(
+            widths[-1], 2 * config.latent_channels, (of_stage(config.encoder_time, -1), 3, 3)
         )
-        self.mid_block = MiddleBlock(config)
-        self.conv_norm_out = FrameNorm(config, widths[-1])
-        self.conv_out = CausalConv3d(widths[-1], 2 * config.latent_channels)
 
     def forward(self, x: Tensor, past: Past) -> Tensor:
         """(B, 3, F, H, W) -> (B, 2 C, T, h, w); T may be 0 while frames are missing."""
@@ -121,16 +130,14 @@ class Decoder(nn.Module):
 
     def __init__(self, config: VAEConfig) -> None:
         super().__init__()
-        widths = config.channels[::-1]
-        strides = config.strides[::-1]
-        self.conv_in = CausalConv3d(config.latent_channels, widths[0])
-        self.mid_block = MiddleBlock(config)
-        self.up_blocks = nn.ModuleList(
-            UpBlock(config, widths[max(i - 1, 0)], width, strides[i] if i < len(strides) else None)
-            for i, width in enumerate(widths)
+        widths = config.channels
+        self.conv_in = CausalConv3d(
+            config.latent_channels, widths[-1], (of_stage(config.decoder_time, -1), 3, 3)
         )
-        self.conv_norm_out = FrameNorm(config, widths[-1])
-        self.conv_out = CausalConv3d(widths[-1], 3)
+        self.mid_block = MiddleBlock(config, config.decoder_time)
+        self.up_blocks = nn.ModuleList(UpBlock(config, stage) for stage in reversed(range(len(widths))))
+        self.conv_norm_out = FrameNorm.of(config, widths[0])
+        self.conv_out = CausalConv3d(widths[0], 3, (of_stage(config.decoder_time, 0), 3, 3))
 
     def forward(self, x: Tensor, past: Past) -> Tensor:
         """(B, C, T, h, w) -> (B, 3, F, H, W)."""
@@ -142,20 +149,23 @@ class Decoder(nn.Module):
         if index == len(self.up_blocks):
             return self.conv_out([self.conv_norm_out.activated(x)], x.shape[2], past)
         block = self.up_blocks[index]
-        return torch.cat([self._from_block(index + 1, block(piece, past), past) for piece in past.pieces(x)], dim=2)
+        return torch.cat(
+            [self._from_block(index + 1, block(piece, past), past) for piece in past.pieces(x)], dim=2
+        )
 
 
 class DownBlock(nn.Module):
     """Residual blocks of one width, then a step down."""
 
-    def __init__(
-        self, config: VAEConfig, in_channels: int, channels: int, stride: tuple[int, int, int] | None
-    ) -> None:
+    def __init__(self, config: VAEConfig, stage: int) -> None:
         super().__init__()
+        before, width = config.channels[max(stage - 1, 0)], config.channels[stage]
         self.resnets = nn.ModuleList(
-            ResidualBlock(config, channels if i else in_channels, channels) for i in range(config.encoder_blocks)
+            ResidualBlock(config, width if i else before, width, of_stage(config.encoder_time, stage))
+            for i in range(of_stage(config.encoder_blocks, stage))
         )
-        self.downsamplers = nn.ModuleList([Downsampler(channels, stride)] if stride else [])
+        is_last = stage == len(config.strides)
+        self.downsamplers = nn.ModuleList([] if is_last else [Downsampler(width, config.strides[stage])])
 
     def forward(self, x: Tensor, past: Past) -> Tensor:
         for layer in (*self.resnets, *self.downsamplers):
@@ -166,14 +176,19 @@ class DownBlock(nn.Module):
 class UpBlock(nn.Module):
     """Residual blocks of one width, then a step up."""
 
-    def __init__(
-        self, config: VAEConfig, in_channels: int, channels: int, stride: tuple[int, int, int] | None
-    ) -> None:
+    def __init__(self, config: VAEConfig, stage: int) -> None:
         super().__init__()
+        width, is_last = config.channels[stage], stage == 0
+        before = width if config.narrow_up else config.channels[min(stage + 1, len(config.strides))]
         self.resnets = nn.ModuleList(
-            ResidualBlock(config, channels if i else in_channels, channels) for i in range(config.decoder_blocks)
+            ResidualBlock(config, width if i else before, width, of_stage(config.decoder_time, stage))
+            for i in range(of_stage(config.decoder_blocks, stage))
         )
-        self.upsamplers = nn.ModuleList([Upsampler(channels, stride)] if stride else [])
+        after = config.channels[stage - 1] if config.narrow_up else width
+        kernel = of_stage(config.decoder_time, stage - 1)
+        self.upsamplers = nn.ModuleList(
+            [] if is_last else [Upsampler(width, after, config.strides[stage - 1], kernel)]
+        )
 
     def forward(self, x: Tensor, past: Past) -> Tensor:
         for layer in (*self.resnets, *self.upsamplers):
@@ -184,28 +199,34 @@ class UpBlock(nn.Module):
 class MiddleBlock(nn.Module):
     """Residual block, per-frame attention, residual block, at the lowest resolution."""
 
-    def __init__(self, config: VAEConfig) -> None:
+    def __init__(self, config: VAEConfig, time: int | tuple[int, ...]) -> None:
         super().__init__()
         width = config.channels[-1]
         self.attentions = nn.ModuleList([FrameAttention(config, width)] if config.middle_attention else [])
-        self.resnets = nn.ModuleList(ResidualBlock(config, width, width) for _ in range(2))
+        self.resnets = nn.ModuleList(
+            ResidualBlock(config, width, width, of_stage(time, -1)) for _ in range(config.middle_blocks)
+        )
 
     def forward(self, x: Tensor, past: Past) -> Tensor:
-        x = self.resnets[0](x, past)
+        for resnet in self.resnets[:1]:
+            x = resnet(x, past)
         for layer in self.attentions:
             x = layer(x)
-        return self.resnets[1](x, past)
+        for resnet in self.resnets[1:]:
+            x = resnet(x, past)
+        return x
 
 
 class ResidualBlock(nn.Module):
     """Norm, SiLU, convolution, twice, plus the input."""
 
-    def __init__(self, config: VAEConfig, in_channels: int, channels: int) -> None:
+    def __init__(self, config: VAEConfig, in_channels: int, channels: int, time_kernel: int) -> None:
         super().__init__()
-        self.norm1 = FrameNorm(config, in_channels)
-        self.conv1 = CausalConv3d(in_channels, channels)
-        self.norm2 = FrameNorm(config, channels)
-        self.conv2 = CausalConv3d(channels, channels)
+        kernel = (time_kernel, 3, 3)
+        self.norm1 = FrameNorm.of(config, in_channels)
+        self.conv1 = CausalConv3d(in_channels, channels, kernel)
+        self.norm2 = FrameNorm.of(config, channels)
+        self.conv2 = CausalConv3d(channels, channels, kernel)
         self.conv_shortcut = nn.Conv3d(in_channels, channels, 1) if in_channels != channels else nn.Identity()
 
     def forward(self, x: Tensor, past: Past) -> Tensor:
@@ -230,11 +251,13 @@ class Downsampler(nn.Module):
 class Upsampler(nn.Module):
     """More channels, shuffled into space and time, then a convolution."""
 
-    def __init__(self, channels: int, stride: tuple[int, int, int]) -> None:
+    def __init__(
+        self, in_channels: int, channels: int, stride: tuple[int, int, int], time_kernel: int
+    ) -> None:
         super().__init__()
         self.stride = stride
-        self.upscale_conv = nn.Conv3d(channels, channels * stride[0] * stride[1] * stride[2], 1)
-        self.conv = CausalConv3d(channels, channels)
+        self.upscale_conv = nn.Conv3d(in_channels, channels * stride[0] * stride[1] * stride[2], 1)
+        self.conv = CausalConv3d(channels, channels, (time_kernel, 3, 3))
 
     def forward(self, x: Tensor, past: Past) -> Tensor:
         is_first = past.is_new(self.conv)
@@ -261,6 +284,11 @@ class FrameNorm(nn.GroupNorm):
     def __init__(self, config: VAEConfig, channels: int) -> None:
         super().__init__(config.norm_groups, channels, config.norm_eps)
 
+    @staticmethod
+    def of(config: VAEConfig, channels: int) -> "FrameNorm | NoNorm":
+        """The norm that the configuration asks for."""
+        return FrameNorm(config, channels) if config.norm_groups else NoNorm()
+
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, F, H, W) -> the same."""
         frames = x.transpose(1, 2)
@@ -271,12 +299,20 @@ class FrameNorm(nn.GroupNorm):
         return F.silu(self(x), inplace=True)
 
 
+class NoNorm(nn.Identity):
+    """Stands where a model has no norm."""
+
+    def activated(self, x: Tensor) -> Tensor:
+        """SiLU of the input, which stays."""
+        return F.silu(x)
+
+
 class FrameAttention(nn.Module):
     """Attention over the pixels of one frame, one head."""
 
     def __init__(self, config: VAEConfig, channels: int) -> None:
         super().__init__()
-        self.group_norm = FrameNorm(config, channels)
+        self.group_norm = FrameNorm.of(config, channels)
         self.to_q = nn.Linear(channels, channels)
         self.to_k = nn.Linear(channels, channels)
         self.to_v = nn.Linear(channels, channels)
