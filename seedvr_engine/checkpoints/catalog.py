@@ -1,7 +1,7 @@
 """The checkpoint files that are known: where they lie, how large they are, and what they hash to.
 
-Pure data. Hashes are SHA-256 of the whole file, which is also what the hub states for large files (their etag).
-Revisions are pinned, so that a repository that changes cannot change what a user gets.
+Pure data. Hashes are SHA-256 of the whole file, which is also what the hub states for large files (their
+etag). Revisions are pinned, so that a repository that changes cannot change what a user gets.
 """
 
 from dataclasses import dataclass

@@ -20,6 +20,7 @@ from seedvr_engine.checkpoints.inspect import (
     TEXT_KEYS,
     Header,
     identify,
+    not_supported,
     precision,
     read_header,
     sharp_from_name,
@@ -28,7 +29,9 @@ from seedvr_engine.checkpoints.inspect import (
 from seedvr_engine.errors import CheckpointError
 
 SUPERSEDED = "These are the first 3B weights, which the authors replaced on 2025-06-22."
-SHARP_FROM_NAME = "The 7B and its sharp sister have the same shapes; which one this is, is told from its name."
+SHARP_FROM_NAME = (
+    "The 7B and its sharp sister have the same shapes; which one this is, is told from its name."
+)
 
 # The more exact file first, where a model is there twice.
 _PRECISIONS = ("F32", "BF16", "F16", "F8_E4M3", "F8_E5M2")
@@ -61,7 +64,9 @@ class Found:
 
 @dataclass(frozen=True)
 class ModelFiles:
-    """What one model is loaded from. text_pos and text_neg are the DiT's own file where that holds the embeddings."""
+    """What one model is loaded from. text_pos and text_neg are the DiT's own file where that holds the
+    embeddings.
+    """
 
     dit: Found
     vae: Found
@@ -70,10 +75,11 @@ class ModelFiles:
 
 
 def find_checkpoints(root: Path, *, hash_suspects: bool = True) -> list[Found]:
-    """All checkpoint files in `root`, at any depth, sorted by path; broken and foreign ones with their `problem`.
+    """All checkpoint files in `root`, at any depth, sorted by path; broken and foreign ones with their
+    `problem`.
 
-    hash_suspects: hash files that may be the superseded 3B weights (once; the result is kept beside the file). Without,
-        an answer comes at once and only hashes that are known already count.
+    hash_suspects: hash files that may be the superseded 3B weights (once; the result is kept beside the
+        file). Without, an answer comes at once and only hashes that are known already count.
     A folder that does not exist holds nothing.
     """
     return [look_at(path, hash_suspects=hash_suspects) for path in sorted(_files(root))]
@@ -106,9 +112,7 @@ def _describe(path: Path, header: Header, hash_suspects: bool) -> Found:
         entry = entry or by_name(path)
         what = unsupported(header)
         model = entry.model if entry else None
-        return Found(
-            path, "dit", model, "GGUF", size, entry, problem=str(_not_supported(path, what, model))
-        )
+        return Found(path, "dit", model, "GGUF", size, entry, problem=str(not_supported(path, what, model)))
     identity = identify(header.tensors)
     part = identity.part if identity else ""
     if part == "text":
@@ -135,7 +139,7 @@ def _describe(path: Path, header: Header, hash_suspects: bool) -> Found:
         holds_text=part == "dit" and all(key in header.tensors for key in TEXT_KEYS.values()),
         superseded=bool(entry and entry.superseded),
         notes=tuple(notes),
-        problem=str(_not_supported(path, what, model)) if what else "",
+        problem=str(not_supported(path, what, model)) if what else "",
         full=identity.full,
     )
 
@@ -152,12 +156,6 @@ def _foreign(path: Path) -> CheckpointError:
     return CheckpointError(
         f"{path} holds none of SeedVR2's networks: the keys and shapes in it are those of something else.",
         remedy=f"Run `{mending_command(place.model if place else None)}` for the released files.",
-    )
-
-
-def _not_supported(path: Path, what: str, model: str | None) -> CheckpointError:
-    return CheckpointError(
-        f"{path} is stored as {what}.", remedy=f"Run `{mending_command(model)}` for the float16 file."
     )
 
 
@@ -199,7 +197,8 @@ def _named(path: Path) -> Found:
         raise CheckpointError(found.problem)
     if found.part != "dit":
         raise CheckpointError(
-            f"{path} holds no SeedVR2 DiT.", remedy="Name the file of a DiT, or one of " + ", ".join(MODELS) + "."
+            f"{path} holds no SeedVR2 DiT.",
+            remedy="Name the file of a DiT, or one of " + ", ".join(MODELS) + ".",
         )
     return found
 

@@ -1,7 +1,7 @@
 """SHA-256 of large files, remembered beside them.
 
-Hashing 16 GB takes a minute, so a result is kept in `.seedvr_hashes.json` in the file's folder and believed as long as
-size and modification time are the same.
+Hashing 16 GB takes a minute, so a result is kept in `.seedvr_hashes.json` in the file's folder and believed
+as long as size and modification time are the same.
 """
 
 import contextlib
@@ -68,7 +68,9 @@ def file_sha256(path: Path, *, on_progress: Callable[[int, int], None] | None = 
 
 
 def remember_sha256(path: Path, sha256: str, *, size_bytes: int, mtime_ns: int) -> None:
-    """Keeps a hash for the next start. Size and time are those from before hashing, so that a change meanwhile shows."""
+    """Keeps a hash for the next start. Size and time are those from before hashing, so that a change
+    meanwhile shows.
+    """
     cache = _read_cache(path.parent)
     cache[path.name] = {"size_bytes": size_bytes, "mtime_ns": mtime_ns, "sha256": sha256}
     _write_cache(path.parent, cache)

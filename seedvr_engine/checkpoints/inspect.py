@@ -1,7 +1,8 @@
 """What is in a checkpoint file, read from its header: no torch, no weights, nothing executed.
 
-A `.safetensors` file begins with a JSON header. A `.pth` or `.pt` file is a zip whose `data.pkl` is a pickle; it is read
-with an unpickler that knows tensors and nothing else, and builds descriptions in place of tensors.
+A `.safetensors` file begins with a JSON header. A `.pth` or `.pt` file is a zip whose `data.pkl` is a
+pickle; it is read with an unpickler that knows tensors and nothing else, and builds descriptions in place of
+tensors.
 """
 
 import json
@@ -62,7 +63,8 @@ class TensorInfo(NamedTuple):
 class Header:
     """What a file holds.
 
-    tensors: key -> shape and dtype, as stored but for a wrapping prefix. A file that is one bare tensor has the key "".
+    tensors: key -> shape and dtype, as stored but for a wrapping prefix. A file that is one bare tensor has
+        the key "".
     prefix: what was before every key; "" mostly.
     wrapper: the key of an outer dictionary that held the weights; "" mostly.
     """
@@ -103,13 +105,18 @@ def read_header(path: Path) -> Header:
                 return _strip(Header("safetensors", _read_safetensors(path, file, magic)))
     except OSError as error:
         raise CheckpointError(
-            f"{path} cannot be read: {error.strerror or error}.", remedy=f"Run `{_command(path)}` for a copy of the released one."
+            f"{path} cannot be read: {error.strerror or error}.",
+            remedy=f"Run `{_command(path)}` for a copy of the released one.",
         ) from error
-    raise damaged(path, "it is neither a .safetensors file nor a .pth file that torch wrote since version 1.6")
+    raise damaged(
+        path, "it is neither a .safetensors file nor a .pth file that torch wrote since version 1.6"
+    )
 
 
 def damaged(path: Path, what: str) -> CheckpointError:
-    """The error for a file that is not what it should be; `what` completes "... is no usable checkpoint: ..."."""
+    """The error for a file that is not what it should be; `what` completes "... is no usable checkpoint:
+    ...".
+    """
     return CheckpointError(
         f"{path} is no usable checkpoint: {what}.",
         remedy=f"Run `{_command(path)}` for a good copy.",
@@ -120,7 +127,9 @@ def incomplete(path: Path, expected_bytes: int | None) -> CheckpointError:
     """The error for a file that ends too early. expected_bytes: its whole size, None if nobody knows."""
     size = path.stat().st_size
     whole = f"{size:,} of {expected_bytes:,} bytes" if expected_bytes else f"it ends after {size:,} bytes"
-    return CheckpointError(f"{path} is incomplete: {whole}.", remedy=f"Run `{_command(path)}` for a whole copy.")
+    return CheckpointError(
+        f"{path} is incomplete: {whole}.", remedy=f"Run `{_command(path)}` for a whole copy."
+    )
 
 
 def _command(path: Path) -> str:
@@ -185,7 +194,13 @@ _STORAGES = {
     "Float8_e5m2Storage": "F8_E5M2",
     "UntypedStorage": "U8",
 }
-_DTYPES = {"float8_e4m3fn": "F8_E4M3", "float8_e5m2": "F8_E5M2", "bfloat16": "BF16", "float32": "F32", "float16": "F16"}
+_DTYPES = {
+    "float8_e4m3fn": "F8_E4M3",
+    "float8_e5m2": "F8_E5M2",
+    "bfloat16": "BF16",
+    "float32": "F32",
+    "float16": "F16",
+}
 
 
 @dataclass(frozen=True)
@@ -195,7 +210,13 @@ class _Tensor:
 
 
 def _tensor(
-    storage: _Storage, offset: int, size: tuple[int, ...], stride: object, grad: object, hooks: object, *rest: Any
+    storage: _Storage,
+    offset: int,
+    size: tuple[int, ...],
+    stride: object,
+    grad: object,
+    hooks: object,
+    *rest: Any,
 ) -> _Tensor:
     # Dtypes without a storage class of their own (float8) are named behind the usual arguments.
     dtype = rest[0] if rest and isinstance(rest[0], str) else storage.dtype
@@ -207,7 +228,9 @@ def _parameter(tensor: _Tensor, *_: object) -> _Tensor:
 
 
 class _Describer(pickle.Unpickler):
-    """Builds descriptions of tensors; refuses every name that weights do not need, so that nothing can run."""
+    """Builds descriptions of tensors; refuses every name that weights do not need, so that nothing can
+    run.
+    """
 
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) == ("collections", "OrderedDict"):
@@ -244,7 +267,15 @@ def _read_pth(path: Path) -> tuple[dict[str, TensorInfo], str]:
         # A zip's table of contents is its last part, so that any cut loses it.
         entry = by_name(path)
         raise incomplete(path, entry.size_bytes if entry else None) from error
-    except (pickle.UnpicklingError, EOFError, ValueError, TypeError, AttributeError, IndexError, KeyError) as error:
+    except (
+        pickle.UnpicklingError,
+        EOFError,
+        ValueError,
+        TypeError,
+        AttributeError,
+        IndexError,
+        KeyError,
+    ) as error:
         raise damaged(path, f"its index cannot be read safely ({error})") from error
     described, wrapper = _unwrap(content)
     if not described:
@@ -273,10 +304,13 @@ def _unwrap(content: object) -> tuple[dict[str, _Tensor], str]:
 _FREQS = ".rope.freqs"
 _SCALES = (".scale_weight", ".weight_scale")
 _IGNORED = (".scale_input", ".input_scale")
+_FLOATS = frozenset(("F64", "F32", "F16", "BF16", "F8_E4M3", "F8_E5M2"))
 
 
 def is_weight(key: str) -> bool:
-    """Whether a key is a parameter of a network, not a constant buffer, a scale, a marker or a text embedding."""
+    """Whether a key is a parameter of a network, not a constant buffer, a scale, a marker or a text
+    embedding.
+    """
     beside = key.endswith((_FREQS, *_SCALES, *_IGNORED, ".comfy_quant")) or key == "scaled_fp8"
     return not beside and key not in TEXT_KEYS.values()
 
@@ -294,7 +328,9 @@ def identify(tensors: Mapping[str, TensorInfo]) -> Identity | None:
     if "vid_in.proj.weight" in tensors and "emb_in.proj_in.weight" in tensors and "txt_in.weight" in tensors:
         family = "3b" if any(key.endswith(".proj_in_gate.weight") for key in tensors) else "7b"
         dim, layers = {"3b": (2560, 32), "7b": (3072, 36)}[family]
-        full = tensors["vid_in.proj.weight"].shape[:1] == (dim,) and f"blocks.{layers - 1}.ada" in _blocks(tensors)
+        full = tensors["vid_in.proj.weight"].shape[:1] == (dim,) and f"blocks.{layers - 1}.ada" in _blocks(
+            tensors
+        )
         return Identity("dit", family, full)
     if "encoder.conv_in.weight" in tensors and "decoder.conv_out.weight" in tensors:
         return Identity("vae", full=tensors["encoder.conv_in.weight"].shape[:1] == (128,))
@@ -322,10 +358,16 @@ def unsupported(header: Header) -> str:
     """Why a whole, known network cannot be used yet; "" when it can. Completes "...: it is stored as ..."."""
     if header.format == "gguf":
         return "GGUF, which is not supported yet"
-    whole = {"I8", "U8", "I16", "I32", "I64", "BOOL", "F4", "F8_E8M0"}
-    odd = {info.dtype for key, info in header.tensors.items() if is_weight(key)} & whole
-    odd |= {info.dtype for key, info in header.tensors.items() if key.endswith(_SCALES)} & whole
+    odd = {info.dtype for key, info in header.tensors.items() if is_weight(key)} - _FLOATS
+    odd |= {info.dtype for key, info in header.tensors.items() if key.endswith(_SCALES)} - _FLOATS
     return f"quantised {'/'.join(sorted(odd))} weights, which are not supported yet" if odd else ""
+
+
+def not_supported(path: Path, what: str, model: str | None = None) -> CheckpointError:
+    """The error for a file that is whole and known and cannot be used; what: from `unsupported`."""
+    return CheckpointError(
+        f"{path} is stored as {what}.", remedy=f"Run `{mending_command(model)}` for the float16 file."
+    )
 
 
 def sharp_from_name(path: Path) -> str:

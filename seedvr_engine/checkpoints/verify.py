@@ -9,15 +9,21 @@ from seedvr_engine.checkpoints.find import Found, find_checkpoints, look_at
 from seedvr_engine.checkpoints.hashes import file_sha256
 from seedvr_engine.errors import CheckpointError
 
-NAMES = {"dit": "DiT", "vae": "VAE", "text_pos": "positive text embedding", "text_neg": "negative text embedding"}
+NAMES = {
+    "dit": "DiT",
+    "vae": "VAE",
+    "text_pos": "positive text embedding",
+    "text_neg": "negative text embedding",
+}
 
 
 @dataclass(frozen=True)
 class Verification:
     """The result for one file.
 
-    ok: it can be used. checked: "hash" when it is a known file to the bit, "contents" when only size, keys, shapes and
-    dtypes were compared, "" when it failed before. message: one sentence. remedy: what to do; "" when all is well.
+    ok: it can be used. checked: "hash" when it is a known file to the bit, "contents" when only size, keys,
+    shapes and dtypes were compared, "" when it failed before. message: one sentence. remedy: what to do; ""
+    when all is well.
     """
 
     path: Path
@@ -52,12 +58,16 @@ def verify(path: Path, *, on_progress: Callable[[int, int], None] | None = None)
     except CheckpointError as error:
         return Verification(path, False, "", error.message, error.remedy, found)
     notes = "".join(f" {note}" for note in found.notes)
-    return Verification(path, True, "contents", f"{path} is {what}; its hash is not listed.{notes}", found=found)
+    return Verification(
+        path, True, "contents", f"{path} is {what}; its hash is not listed.{notes}", found=found
+    )
 
 
 def verify_all(root: Path, *, on_progress: Callable[[int, int], None] | None = None) -> list[Verification]:
     """Checks every checkpoint in `root`, at any depth; on_progress as in `verify`, file by file."""
-    return [verify(found.path, on_progress=on_progress) for found in find_checkpoints(root, hash_suspects=False)]
+    return [
+        verify(found.path, on_progress=on_progress) for found in find_checkpoints(root, hash_suspects=False)
+    ]
 
 
 def check_contents(found: Found) -> str:
@@ -70,7 +80,9 @@ def check_contents(found: Found) -> str:
         from seedvr_engine.checkpoints.load import plan_loading
 
         plan_loading(found.path)
-        what = what.replace("a ", "the ") if found.full else f"a smaller relative of {what.removeprefix('a ')}"
+        what = (
+            what.replace("a ", "the ") if found.full else f"a smaller relative of {what.removeprefix('a ')}"
+        )
     return f"{what} ({found.precision})"
 
 
