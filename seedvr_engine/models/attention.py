@@ -16,7 +16,8 @@ def attention(query: Tensor, key: Tensor, value: Tensor, kernel: AttentionName =
     """softmax(query key^T / sqrt(head_dim)) value.
 
     query: (batch, tokens, heads, head_dim); key, value: the same with their own number of tokens.
-    kernel: "sdpa" (PyTorch's own, anywhere), "flash_attn" (when installed), "auto" (flash_attn where it can run).
+    kernel: "sdpa" (PyTorch's own, anywhere), "flash_attn" (when installed), "auto" (flash_attn where it can
+        run).
     Returns (batch, tokens, heads, head_dim).
     Raises ImportError when "flash_attn" is asked for by name and is not installed.
     """

@@ -70,7 +70,10 @@ class CausalConv3d(nn.Conv3d):
         super().__init__(in_channels, out_channels, kernel_size, stride, padding=(0, padding, padding))
         self.corner = corner
 
-    def forward(self, frames: Iterable[Tensor], count: int, past: Past) -> Tensor:
+    # A convolution that remembers takes more than one tensor.
+    def forward(  # type: ignore[override]
+        self, frames: Iterable[Tensor], count: int, past: Past
+    ) -> Tensor:
         """Convolves the next frames of a clip.
 
         frames: pieces (B, C, k, H, W) that hold `count` frames together; an iterator is asked for one piece
@@ -96,6 +99,10 @@ class CausalConv3d(nn.Conv3d):
         out = F.conv2d(pictures, self.weight[:, :, 0], self.bias, self.stride[1:], self.padding[1:])
         return out.unflatten(0, (len(x), -1)).transpose(1, 2)
 
+    def parts(self, x: Tensor) -> tuple[Tensor, ...]:
+        """How to hand over (B, C, F, H, W) that has still to be activated: by frame where they are copied anyway."""
+        return (x,) if self.kernel_size[0] == 1 else x.split(1, dim=2)
+
     def _after_past(self, frames: Iterator[Tensor], count: int, past: Past) -> Tensor:
         """Puts the kept frames, or the repeated first one, in front of the next ones."""
         first = next(frames)
@@ -105,10 +112,10 @@ class CausalConv3d(nn.Conv3d):
             head = first[:, :, :1].expand(-1, -1, self.kernel_size[0] - 1, -1, -1)
         else:
             head = past.take(self, first.device)
-        if torch.is_grad_enabled():
-            return torch.cat((head, first, *frames), dim=2)
         if head.shape[2] == 0 and first.shape[2] == count:
             return first
+        if torch.is_grad_enabled():
+            return torch.cat((head, first, *frames), dim=2).contiguous(memory_format=torch.channels_last_3d)
         batch, channels, _, height, width = first.shape
         x = first.new_empty(batch, head.shape[2] + count, height, width, channels).movedim(-1, 1)
         start = 0
@@ -120,3 +127,14 @@ class CausalConv3d(nn.Conv3d):
             x[:, :, start : start + piece.shape[2]] = piece
             start += piece.shape[2]
         return x
+
+
+class PointConv3d(nn.Conv3d):
+    """A convolution of kernel 1: a linear layer of the channels."""
+
+    def __init__(self, in_channels: int, out_channels: int) -> None:
+        super().__init__(in_channels, out_channels, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, F, H, W) -> (B, C_out, F, H, W)."""
+        return F.linear(x.movedim(1, -1), self.weight.flatten(1), self.bias).movedim(-1, 1)

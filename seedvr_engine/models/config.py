@@ -96,7 +96,7 @@ class DiTConfig:
 
     @property
     def mlp_hidden(self) -> int:
-        """Inner width of the MLP; SwiGLU takes two thirds, rounded up to 256, for its gate is a third matrix."""
+        """Inner width of the MLP; SwiGLU takes two thirds, rounded up to 256, for its gate."""
         inner = self.mlp_ratio * self.vid_dim
         return inner if self.mlp == "gelu" else 256 * -(-int(2 * inner / 3) // 256)
 

@@ -1,10 +1,10 @@
 """The SeedVR2 diffusion transformer, every size of it.
 
-Two token streams, video and text, go through blocks of attention and MLP. Attention sees one window of video tokens and
-all text tokens at a time. Within a block every window is independent of every other, and its MLP is per token, so a
-block walks over groups of windows and updates the video tokens in place: a pass needs one copy of the token array plus
-the workspace of one group, whatever the length of the clip. Only the text's attention output, an average over
-windows, has to wait for the last group.
+Two token streams, video and text, go through blocks of attention and MLP. Attention sees one window of video
+tokens and all text tokens at a time. Within a block every window is independent of every other, and its MLP
+is per token, so a block walks over groups of windows and updates the video tokens in place: a pass needs one
+copy of the token array plus the workspace of one group, whatever the length of the clip. Only the text's
+attention output, an average over windows, has to wait for the last group.
 
 Source: SeedVR2 (arXiv 2506.05301) and the released checkpoints; parameter names are the released ones.
 """
@@ -12,6 +12,7 @@ Source: SeedVR2 (arXiv 2506.05301) and the released checkpoints; parameter names
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -20,13 +21,13 @@ from torch import Tensor, nn
 
 from seedvr_engine.models.attention import AttentionName, attention
 from seedvr_engine.models.config import DiTConfig
+from seedvr_engine.models.modulation import Modulated, Modulation, OutputModulation, TimestepEmbedding
 from seedvr_engine.models.rotary import Rotation, rotate, text_rotation, window_rotation
 from seedvr_engine.models.streamed import streamed
 from seedvr_engine.models.windows import Grid, partition, window_size, windows_by_shape
 
 GROUP_TOKENS = 12288
 MLP_TOKENS = 4096
-TIMESTEP_FREQUENCIES = 128
 
 
 @dataclass(frozen=True)
@@ -63,12 +64,12 @@ class PerStream(nn.Module):
             self.add_module(name, make())
 
     @property
-    def video(self) -> nn.Module:
+    def video(self) -> Any:
         """The video's layer."""
         return self.all if self.shared else self.vid
 
     @property
-    def text(self) -> nn.Module:
+    def text(self) -> Any:
         """The text's layer."""
         return self.all if self.shared else self.txt
 
@@ -109,16 +110,19 @@ class DiT(nn.Module):
 
         video: (T, H, W, 2 C + 1), noisy latent, condition latent, ones; H and W even.
         text: (L, txt_in_dim). timestep: 0 to 1000.
-        group_tokens: video tokens that go through a block together (at least one window does); memory, not results,
-            depends on it.
+        group_tokens: video tokens that go through a block together (at least one window does); memory, not
+            results, depends on it.
         token_device: where the token array lives; the weights' device when not given.
-        stream_weights: the blocks' weights live in host memory and visit the input's device one block at a time.
+        stream_weights: the blocks' weights live in host memory and visit the input's device one block at a
+            time.
         on_progress: told the share of the pass that is done, after every group; may raise to stop it.
         Returns the velocity (T, H, W, C) on the device of `video`.
         """
         self._check(video, text)
-        layouts = self.layouts(video.shape[:3], len(text), group_tokens, video.device, token_device or video.device)
-        tokens = self._embed(video, token_device or video.device)
+        token_device = token_device or video.device
+        latent = (video.shape[0], video.shape[1], video.shape[2])
+        layouts = self.layouts(latent, len(text), group_tokens, video.device, token_device)
+        tokens = self._embed(video, token_device)
         text = self.txt_in(text)
         embedding = self.emb_in(timestep)
         group_done = _progress(on_progress, len(tokens) * len(self.blocks))
@@ -161,13 +165,20 @@ class DiT(nn.Module):
         return torch.stack(frames)
 
     def _skip(self, frame: Tensor) -> Tensor:
-        # At timestep 1000 the noisy latent is the noise, and noise - condition is the velocity that leads from it
-        # to the condition.
-        noisy, condition, _ = frame.split((self.config.latent_channels, self.config.latent_channels, 1), dim=-1)
+        # At timestep 1000 the noisy latent is the noise, and noise - condition is the velocity that leads
+        # from it to the condition.
+        noisy, condition, _ = frame.split(
+            (self.config.latent_channels, self.config.latent_channels, 1), dim=-1
+        )
         return noisy - condition
 
     def layouts(
-        self, latent: Grid, text_length: int, group_tokens: int, device: torch.device, token_device: torch.device
+        self,
+        latent: Grid,
+        text_length: int,
+        group_tokens: int,
+        device: torch.device,
+        token_device: torch.device,
     ) -> list[Layout]:
         """The regular and the shifted layout for a latent size (T, H, W); the last ones are kept."""
         ph, pw = self.config.patch
@@ -193,7 +204,8 @@ def make_layout(
 ) -> Layout:
     """Cuts a token grid into groups of equal windows.
 
-    grid: tokens along (time, height, width). Token positions lie on `token_device`, rotary tables on `device`.
+    grid: tokens along (time, height, width). Token positions lie on `token_device`, rotary tables on
+        `device`.
     """
     size = window_size(grid, config.window_grid, config.window_frames, config.window_plane)
     windows = partition(grid, size, shifted)
@@ -235,11 +247,15 @@ class Block(nn.Module):
         for group in layout.groups:
             index = group.tokens.flatten()
             x = tokens.index_select(0, index).to(text.device).unflatten(0, group.tokens.shape)
-            mixed, mixed_text = self.attn(video_ada.before_attention(self._norm(x)), text_qkv, group.rotation, kernel)
+            mixed, mixed_text = self.attn(
+                video_ada.before_attention(self._norm(x)), text_qkv, group.rotation, kernel
+            )
             text_sum = text_sum + mixed_text
             x = x + video_ada.after_attention(self.attn.proj_out.video(mixed))
             del mixed
-            for part, positions in zip(x.flatten(0, 1).split(MLP_TOKENS), index.split(MLP_TOKENS), strict=True):
+            for part, positions in zip(
+                x.flatten(0, 1).split(MLP_TOKENS), index.split(MLP_TOKENS), strict=True
+            ):
                 done = self._with_mlp(part, self.mlp.video, video_ada)
                 tokens.index_copy_(0, positions, done.to(tokens.device))
             group_done(group)
@@ -249,7 +265,7 @@ class Block(nn.Module):
         text = text + text_ada.after_attention(self.attn.proj_out.text(mixed_text))
         return self._with_mlp(text, self.mlp.text, text_ada)
 
-    def _with_mlp(self, x: Tensor, mlp: nn.Module, ada: "Modulated") -> Tensor:
+    def _with_mlp(self, x: Tensor, mlp: nn.Module, ada: Modulated) -> Tensor:
         return x + ada.after_mlp(mlp(ada.before_mlp(self._norm(x))))
 
     def _norm(self, x: Tensor) -> Tensor:
@@ -274,7 +290,11 @@ class WindowAttention(nn.Module):
         return rotate(self.norm_q.text(query), rotation), rotate(self.norm_k.text(key), rotation), value
 
     def forward(
-        self, video: Tensor, text_qkv: tuple[Tensor, Tensor, Tensor], rotation: Rotation, kernel: AttentionName
+        self,
+        video: Tensor,
+        text_qkv: tuple[Tensor, Tensor, Tensor],
+        rotation: Rotation,
+        kernel: AttentionName,
     ) -> tuple[Tensor, Tensor]:
         """Mixes the tokens of windows of one shape.
 
@@ -323,81 +343,8 @@ class GELU(nn.Module):
         return self.proj_out(F.gelu(self.proj_in(x), approximate="tanh"))
 
 
-class Modulation(nn.Module):
-    """A block's own shift, scale and gate around attention and MLP, to which the timestep's are added."""
-
-    def __init__(self, dim: int) -> None:
-        super().__init__()
-        for name in ("attn_shift", "attn_scale", "attn_gate", "mlp_shift", "mlp_scale", "mlp_gate"):
-            self.register_parameter(name, nn.Parameter(torch.zeros(dim) if "scale" not in name else torch.ones(dim)))
-
-    def forward(self, embedding: Tensor) -> "Modulated":
-        """embedding: (D, 2, 3), per channel: attention or MLP, then shift, scale, gate."""
-        own = torch.stack(
-            (self.attn_shift, self.attn_scale, self.attn_gate, self.mlp_shift, self.mlp_scale, self.mlp_gate), dim=-1
-        )
-        return Modulated(*(embedding.flatten(1) + own).unbind(-1))
-
-
-@dataclass(frozen=True)
-class Modulated:
-    """Shift, scale and gate (D,) of one stream in one block, the timestep's part included."""
-
-    attn_shift: Tensor
-    attn_scale: Tensor
-    attn_gate: Tensor
-    mlp_shift: Tensor
-    mlp_scale: Tensor
-    mlp_gate: Tensor
-
-    def before_attention(self, x: Tensor) -> Tensor:
-        return torch.addcmul(self.attn_shift, x, self.attn_scale)
-
-    def after_attention(self, x: Tensor) -> Tensor:
-        return x * self.attn_gate
-
-    def before_mlp(self, x: Tensor) -> Tensor:
-        return torch.addcmul(self.mlp_shift, x, self.mlp_scale)
-
-    def after_mlp(self, x: Tensor) -> Tensor:
-        return x * self.mlp_gate
-
-
-class OutputModulation(nn.Module):
-    """Shift and scale before the output layer: the timestep's for attention plus their own."""
-
-    def __init__(self, dim: int) -> None:
-        super().__init__()
-        self.out_shift = nn.Parameter(torch.zeros(dim))
-        self.out_scale = nn.Parameter(torch.ones(dim))
-
-    def forward(self, x: Tensor, embedding: Tensor) -> Tensor:
-        """x: (tokens, D); embedding: (D, 2, 3)."""
-        shift, scale, _ = embedding[:, 0].unbind(-1)
-        return torch.addcmul(shift + self.out_shift, x, scale + self.out_scale)
-
-
-class TimestepEmbedding(nn.Module):
-    """Timestep -> shift, scale and gate for attention and MLP."""
-
-    def __init__(self, dim: int, emb_dim: int) -> None:
-        super().__init__()
-        self.proj_in = nn.Linear(2 * TIMESTEP_FREQUENCIES, dim)
-        self.proj_hid = nn.Linear(dim, dim)
-        self.proj_out = nn.Linear(dim, emb_dim)
-
-    def forward(self, timestep: float) -> Tensor:
-        """timestep: 0 to 1000. Returns (D, 2, 3): per channel attention or MLP, then shift, scale, gate."""
-        weight = self.proj_in.weight
-        index = torch.arange(TIMESTEP_FREQUENCIES, dtype=torch.float32, device=weight.device)
-        angles = timestep * torch.exp(index * (-math.log(10000.0) / TIMESTEP_FREQUENCIES))
-        waves = torch.cat((angles.sin(), angles.cos())).to(weight.dtype)
-        hidden = F.silu(self.proj_hid(F.silu(self.proj_in(waves))))
-        return self.proj_out(hidden).view(-1, 2, 3)
-
-
 class PatchLinear(nn.Module):
-    """The linear layer between patches and tokens; a module of its own because its parameters are named `proj`."""
+    """The linear layer between patches and tokens; a module of its own, for its parameters are `proj`."""
 
     def __init__(self, in_features: int, out_features: int) -> None:
         super().__init__()

@@ -1,4 +1,7 @@
-"""Prints the parameters of a network: `python -m seedvr_engine.models.manifest 3b|7b|vae`, one `key<TAB>shape` a line."""
+"""Prints the parameters of a network, one `key<TAB>shape` a line.
+
+python -m seedvr_engine.models.manifest 3b|7b|vae
+"""
 
 import sys
 from collections.abc import Callable

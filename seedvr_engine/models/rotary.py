@@ -1,6 +1,8 @@
-"""Rotary positions: pairs of a head's dimensions turn by an angle that grows with the position inside the window.
+"""Rotary positions: pairs of a head's dimensions turn by an angle that grows with the position inside the
+window.
 
-Source: RoFormer (arXiv 2104.09864); adjacent dimensions form a pair: (a, b) -> (a cos - b sin, b cos + a sin).
+Source: RoFormer (arXiv 2104.09864); adjacent dimensions form a pair: (a, b) -> (a cos - b sin, b cos + a
+sin).
 """
 
 import math
@@ -14,10 +16,13 @@ from seedvr_engine.models.windows import Grid
 Rotation = tuple[Tensor, Tensor]
 
 
-def window_rotation(config: RotaryConfig, size: Grid, text_length: int, device: torch.device | None = None) -> Rotation:
+def window_rotation(
+    config: RotaryConfig, size: Grid, text_length: int, device: torch.device | None = None
+) -> Rotation:
     """Cosines and sines for the tokens of one window.
 
-    size: tokens along (time, height, width). text_length: text tokens that precede the video on the time axis.
+    size: tokens along (time, height, width). text_length: text tokens that precede the video on the time
+        axis.
     Returns two float32 tensors (tokens, 3 * axis_dim / 2).
     """
     positions = [_positions(config, n) for n in size]
@@ -27,7 +32,9 @@ def window_rotation(config: RotaryConfig, size: Grid, text_length: int, device: 
     return _cos_sin(config, [axis.flatten() for axis in grid], device)
 
 
-def text_rotation(config: RotaryConfig, text_length: int, device: torch.device | None = None) -> Rotation | None:
+def text_rotation(
+    config: RotaryConfig, text_length: int, device: torch.device | None = None
+) -> Rotation | None:
     """Cosines and sines for the text tokens, token l at (l, l, l); None where the text is not turned."""
     if config.spectrum == "pixel":
         return None

@@ -1,7 +1,7 @@
 """From noise to a restored latent: schedule, guidance, Euler steps.
 
-x_t = (1 - u) x_0 + u x_1000 with u = t / 1000, and the network predicts the velocity v = x_1000 - x_0 (rectified flow,
-arXiv 2209.03003). SeedVR2 is trained for one step: t = 1000, no guidance.
+x_t = (1 - u) x_0 + u x_1000 with u = t / 1000, and the network predicts the velocity v = x_1000 - x_0
+(rectified flow, arXiv 2209.03003). SeedVR2 is trained for one step: t = 1000, no guidance.
 """
 
 from collections.abc import Callable
@@ -22,11 +22,13 @@ def interpolate(clean: Tensor, noise: Tensor, timestep: float) -> Tensor:
     return clean + (noise - clean) * (timestep / END)
 
 
-def shifted(timestep: float, latent: tuple[int, int, int], time_factor: int = 4, space_factor: int = 8) -> float:
+def shifted(
+    timestep: float, latent: tuple[int, int, int], time_factor: int = 4, space_factor: int = 8
+) -> float:
     """Moves a timestep towards noise for larger clips, which are easier to see through noise.
 
-    latent: (T, H, W) of the latent. The shift is linear in the decoded size: pixels for a picture, 1.0 at 256x256 and
-    3.2 at 1024x1024; pixels times frames for video, 1.0 at 256x256x37 and 5.0 at 1280x720x145.
+    latent: (T, H, W) of the latent. The shift is linear in the decoded size: pixels for a picture, 1.0 at
+    256x256 and 3.2 at 1024x1024; pixels times frames for video, 1.0 at 256x256x37 and 5.0 at 1280x720x145.
     """
     frames = (latent[0] - 1) * time_factor + 1
     size = frames * latent[1] * space_factor * latent[2] * space_factor
@@ -45,8 +47,8 @@ def _linear(x: float, low: tuple[float, float], high: tuple[float, float]) -> fl
 def guided(positive: Tensor, negative: Tensor, guidance: float, rescale: float) -> Tensor:
     """Classifier-free guidance with rescaling (arXiv 2305.08891).
 
-    positive, negative: velocities (T, H, W, C). rescale: 0 keeps the guided velocity, 1 gives it the deviation of the
-    positive one, taken over the channels of each latent voxel.
+    positive, negative: velocities (T, H, W, C). rescale: 0 keeps the guided velocity, 1 gives it the
+    deviation of the positive one, taken over the channels of each latent voxel.
     """
     velocity = negative + guidance * (positive - negative)
     if rescale == 0:

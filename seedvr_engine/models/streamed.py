@@ -9,8 +9,8 @@ from torch import Tensor, nn
 def streamed(blocks: nn.ModuleList, device: torch.device) -> Iterator[nn.Module]:
     """Yields the blocks in order, each with its weights on `device` while the caller uses it.
 
-    The next block's weights travel while the caller computes, so two blocks' weights are on the device at most. Host
-    weights in pinned memory travel without holding up the host.
+    The next block's weights travel while the caller computes, so two blocks' weights are on the device at
+    most. Host weights in pinned memory travel without holding up the host.
     """
     copies = torch.cuda.Stream(device) if device.type == "cuda" else None
     upcoming = _fetch(blocks[0], device, copies)
@@ -29,7 +29,9 @@ def streamed(blocks: nn.ModuleList, device: torch.device) -> Iterator[nn.Module]
                 parameter.data = data
 
 
-def _fetch(block: nn.Module, device: torch.device, copies: "torch.cuda.Stream | None") -> dict[nn.Parameter, Tensor]:
+def _fetch(
+    block: nn.Module, device: torch.device, copies: "torch.cuda.Stream | None"
+) -> dict[nn.Parameter, Tensor]:
     if copies is None:
         return {parameter: parameter.data.to(device) for parameter in block.parameters()}
     current = torch.cuda.current_stream(device)

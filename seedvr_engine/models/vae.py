@@ -16,7 +16,7 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from seedvr_engine.models.attention import attention
-from seedvr_engine.models.causal import CausalConv3d, Past
+from seedvr_engine.models.causal import CausalConv3d, Past, PointConv3d
 from seedvr_engine.models.config import VAEConfig, of_stage
 
 PIECE_FRAMES = 4
@@ -227,12 +227,12 @@ class ResidualBlock(nn.Module):
         self.conv1 = CausalConv3d(in_channels, channels, kernel)
         self.norm2 = FrameNorm.of(config, channels)
         self.conv2 = CausalConv3d(channels, channels, kernel)
-        self.conv_shortcut = nn.Conv3d(in_channels, channels, 1) if in_channels != channels else nn.Identity()
+        self.conv_shortcut = PointConv3d(in_channels, channels) if in_channels != channels else nn.Identity()
 
     def forward(self, x: Tensor, past: Past) -> Tensor:
         count = x.shape[2]
-        h = self.conv1(map(self.norm1.activated, x.split(1, dim=2)), count, past)
-        h = self.conv2(map(self.norm2.activated, h.split(1, dim=2)), count, past)
+        h = self.conv1(map(self.norm1.activated, self.conv1.parts(x)), count, past)
+        h = self.conv2(map(self.norm2.activated, self.conv2.parts(h)), count, past)
         return h.add_(self.conv_shortcut(x))
 
 
@@ -256,7 +256,7 @@ class Upsampler(nn.Module):
     ) -> None:
         super().__init__()
         self.stride = stride
-        self.upscale_conv = nn.Conv3d(in_channels, channels * stride[0] * stride[1] * stride[2], 1)
+        self.upscale_conv = PointConv3d(in_channels, channels * stride[0] * stride[1] * stride[2])
         self.conv = CausalConv3d(channels, channels, (time_kernel, 3, 3))
 
     def forward(self, x: Tensor, past: Past) -> Tensor:
@@ -267,15 +267,15 @@ class Upsampler(nn.Module):
 
     def _enlarged(self, x: Tensor, is_first: bool) -> Iterator[Tensor]:
         time, height, width = self.stride
-        for index, frame in enumerate(x.split(1, dim=2)):
+        for index, frame in enumerate(x.split(1, dim=2) if time == 2 else self.conv.parts(x)):
             shuffled = rearrange(
-                self.upscale_conv(frame),
-                "b (x y z c) f h w -> b c (f z) (h x) (w y)",
+                self.upscale_conv(frame).movedim(1, -1),
+                "b f h w (x y z c) -> b (f z) (h x) (w y) c",
                 x=height,
                 y=width,
                 z=time,
-            )
-            yield shuffled[:, :, :1] if is_first and index == 0 else shuffled
+            ).movedim(-1, 1)
+            yield shuffled[:, :, :1] if is_first and index == 0 and time == 2 else shuffled
 
 
 class FrameNorm(nn.GroupNorm):

@@ -1,12 +1,13 @@
 """Cuts a grid of video tokens into attention windows.
 
-Source: SeedVR2 (arXiv 2506.05301), section 3.2: windows follow the plane, scaled to the grid of a 720p frame, so that
-a clip of any size sees windows like those of training.
+Source: SeedVR2 (arXiv 2506.05301), section 3.2: windows follow the plane, scaled to the grid of a 720p frame,
+so that a clip of any size sees windows like those of training.
 """
 
 import math
 from collections import defaultdict
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -18,7 +19,8 @@ Window = tuple[tuple[int, int], tuple[int, int], tuple[int, int]]
 def window_size(grid: Grid, parts: Grid, frames: int, plane: tuple[int, int]) -> Grid:
     """Size of one whole window in tokens along (time, height, width).
 
-    grid: tokens along (time, height, width). parts, frames, plane: see `DiTConfig.window_grid` and its neighbours.
+    grid: tokens along (time, height, width). parts, frames, plane: see `DiTConfig.window_grid` and its
+        neighbours.
     """
     time, height, width = grid
     scale = math.sqrt(plane[0] * plane[1] / (height * width))
@@ -44,7 +46,7 @@ def _spans(length: int, size: int, shifted: bool) -> list[tuple[int, int]]:
     offset = 0.5 if shifted and size < length else 0.0
     count = math.ceil(length / size + offset)
     bounds = [min(max(int((i - offset) * size), 0), length) for i in range(count + 1)]
-    return [(a, b) for a, b in zip(bounds, bounds[1:], strict=False) if b > a]
+    return [(a, b) for a, b in pairwise(bounds) if b > a]
 
 
 @dataclass(frozen=True)
@@ -59,7 +61,9 @@ class WindowShape:
     tokens: Tensor
 
 
-def windows_by_shape(grid: Grid, windows: list[Window], device: torch.device | None = None) -> list[WindowShape]:
+def windows_by_shape(
+    grid: Grid, windows: list[Window], device: torch.device | None = None
+) -> list[WindowShape]:
     """Sorts windows by shape and names their tokens.
 
     grid: tokens along (time, height, width); windows: as `partition` returns them.
