@@ -1,1 +1,1 @@
-"""Files of pictures and video: probe, read, shots, write. Knows no model."""
+"""Media: probing, reading, shot changes and writing. PyAV and numpy in, numpy out; knows no model."""
