@@ -15,8 +15,7 @@ from typing import TypeVar
 from urllib.parse import urlsplit
 
 import httpx2
-from huggingface_hub import get_hf_file_metadata, get_session, hf_hub_url
-from huggingface_hub.constants import ENDPOINT
+from huggingface_hub import constants, get_hf_file_metadata, get_session, hf_hub_url
 from huggingface_hub.errors import (
     GatedRepoError,
     HfHubHTTPError,
@@ -27,6 +26,9 @@ from huggingface_hub.utils import build_hf_headers, hf_raise_for_status
 
 from seedvr_engine.checkpoints.catalog import CatalogFile
 from seedvr_engine.errors import CheckpointError, SeedVRError, UsageError
+
+# Otherwise the library asks the hub for a list of programs that may be driving it, and names the one it
+finds. constants.HF_HUB_DISABLE_TELEMETRY = True
 
 _PASSING_STATUS = frozenset((408, 425, 429, 500, 502, 503, 504))
 _T = TypeVar("_T")
@@ -62,11 +64,8 @@ def describe(entry: CatalogFile, *, stall_s: float) -> Remote:
     stall_s: how long to wait for an answer. Raises PassingError, and CheckpointError when the file is not
     there, refused, or not the one that the catalog knows.
     """
-    token = _token()
-    metadata = _call(
-        entry,
-        lambda: get_hf_file_metadata(_url(entry, entry.revision), token=token or False, timeout=stall_s),
-    )
+    url = _url(entry, entry.revision)
+    metadata = _call(entry, lambda: get_hf_file_metadata(url, token=_token() or False, timeout=stall_s))
     if not metadata.etag or metadata.size is None or not metadata.commit_hash:
         raise CheckpointError(
             f"{_host()} does not describe {entry.file} as a Hugging Face hub does.",
@@ -120,7 +119,8 @@ def _first_position(response: httpx2.Response, start: int) -> int:
 
 
 def _pieces(entry: CatalogFile, response: httpx2.Response) -> Iterator[bytes]:
-    pieces = response.iter_bytes(1 << 20)
+    # Pieces as they come: larger ones would be gathered in memory and lost when the connection breaks.
+    pieces = response.iter_bytes()
     while piece := _call(entry, lambda: next(pieces, b"")):
         yield piece
 
@@ -186,7 +186,7 @@ def _url(entry: CatalogFile, revision: str) -> str:
 
 
 def _endpoint() -> str:
-    return os.environ.get("HF_ENDPOINT", "").rstrip("/") or ENDPOINT
+    return os.environ.get("HF_ENDPOINT", "").rstrip("/") or constants.ENDPOINT
 
 
 def _host() -> str:
