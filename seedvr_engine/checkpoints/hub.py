@@ -27,8 +27,9 @@ from huggingface_hub.utils import build_hf_headers, hf_raise_for_status
 from seedvr_engine.checkpoints.catalog import CatalogFile
 from seedvr_engine.errors import CheckpointError, SeedVRError, UsageError
 
-# Otherwise the library asks the hub for a list of programs that may be driving it, and names the one it
-finds. constants.HF_HUB_DISABLE_TELEMETRY = True
+# Otherwise the library asks the hub for a list of programs that may be driving it, and names the one
+# it finds.
+constants.HF_HUB_DISABLE_TELEMETRY = True
 
 _PASSING_STATUS = frozenset((408, 425, 429, 500, 502, 503, 504))
 _T = TypeVar("_T")

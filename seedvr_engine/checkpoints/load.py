@@ -2,7 +2,7 @@
 
 A network is built on the meta device, where it costs nothing, and then given its tensors one by one, each
 converted on its way: host memory never holds a second copy. A tensor that needs no conversion stays a view
-of the mapped file.
+of the mapped file where that is aligned.
 """
 
 import pickle
@@ -33,6 +33,7 @@ from seedvr_engine.models.config import DiTConfig, VAEConfig
 from seedvr_engine.models.dit import DiT
 from seedvr_engine.models.vae import VideoVAE
 
+_ALIGNMENT_BYTES = 64
 _OLD_NAMES = {"query": "to_q", "key": "to_k", "value": "to_v", "proj_attn": "to_out.0"}
 _OLD_NAME = re.compile(r"(\.attentions\.\d+\.)(query|key|value|proj_attn)(?=\.)")
 
@@ -133,9 +134,14 @@ def _load(path: Path, dtype: torch.dtype, device: torch.device | str) -> DiT | V
                 tensor = dequantised(
                     tensor.to(device), _scale(loading.header, tensors, stored, device), dtype
                 )
-            state[key] = tensor.reshape(shapes[key]).to(device, dtype)
+            state[key] = _aligned(tensor.reshape(shapes[key]).to(device, dtype))
     network.load_state_dict(state, assign=True)
     return network.requires_grad_(False).eval()
+
+
+def _aligned(tensor: Tensor) -> Tensor:
+    # safetensors puts numbers at any multiple of 8; kernels are slower there and round differently.
+    return tensor if tensor.data_ptr() % _ALIGNMENT_BYTES == 0 else tensor.clone()
 
 
 def _scale(header: Header, tensors: _Tensors, stored: str, device: torch.device | str) -> Tensor | None:

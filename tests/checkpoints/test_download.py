@@ -11,7 +11,14 @@ import pytest
 
 from seedvr_engine.checkpoints import catalog, download
 from seedvr_engine.checkpoints.catalog import CatalogFile
-from seedvr_engine.checkpoints.download import Retry, check_room, download_model, download_with_retry, look_up
+from seedvr_engine.checkpoints.download import (
+    OnProgress,
+    Retry,
+    check_room,
+    download_model,
+    download_with_retry,
+    look_up,
+)
 from seedvr_engine.errors import CheckpointError, OutputError, UsageError
 from tests.checkpoints.hub import Fault, Hub, redirecting_to_another_host
 
@@ -29,9 +36,8 @@ def whole(hub: Hub) -> Hub:
     return hub
 
 
-def fetch(ckpts: Path, entry: CatalogFile = ENTRY, **more: object) -> Path:
-    return download_with_retry(look_up(entry, retry=PATIENT), ckpts, retry=PATIENT, **more)  # type:
-    ignore[arg - type]
+def fetch(ckpts: Path, entry: CatalogFile = ENTRY, on_progress: OnProgress | None = None) -> Path:
+    return download_with_retry(look_up(entry, retry=PATIENT), ckpts, on_progress=on_progress, retry=PATIENT)
 
 
 def names(folder: Path) -> set[str]:
@@ -287,7 +293,7 @@ PROGRAM = """
 import sys
 from pathlib import Path
 from seedvr_engine.checkpoints.catalog import CatalogFile
-from seedvr_engine.checkpoints.download import Retry, download_with_retry, look_up
+from seedvr_engine.checkpoints.download import OnProgress, Retry, download_with_retry, look_up
 entry = CatalogFile(*sys.argv[2].split(":"), "dit", "7b", "F16")
 retry = Retry(attempts=3, first_s=0.01, longest_s=0.01, stall_s=float(sys.argv[3]))
 def tell(done, total):
