@@ -312,6 +312,11 @@ def by_name(path: Path) -> CatalogFile | None:
     return next((entry for entry in FILES if Path(entry.file).name == path.name), None)
 
 
+def may_be_superseded(size_bytes: int) -> bool:
+    """Whether a file of this size may hold the superseded 3B weights, so that only its hash can tell."""
+    return any(entry.superseded and entry.size_bytes == size_bytes for entry in FILES)
+
+
 def mending_command(model: str | None) -> str:
     """The command that brings a whole copy of a model's files."""
     return f"seedvr download {model if model in MODELS else '3b'}"

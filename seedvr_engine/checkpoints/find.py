@@ -2,16 +2,16 @@
 
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from seedvr_engine.checkpoints.catalog import (
-    FILES,
     MODELS,
     CatalogFile,
     by_hash,
     by_name,
     by_place,
+    may_be_superseded,
     mending_command,
 )
 from seedvr_engine.checkpoints.hashes import cached_sha256, file_sha256
@@ -19,6 +19,7 @@ from seedvr_engine.checkpoints.inspect import (
     FORMATS,
     TEXT_KEYS,
     Header,
+    Identity,
     identify,
     not_supported,
     precision,
@@ -46,6 +47,7 @@ class Found:
     entry: the catalog's entry, where the hash is known to be its.
     holds_text: both text embeddings lie in the file beside the DiT.
     superseded: the first 3B weights; used only when named explicitly.
+    full: of the released size, not a smaller network of the same build.
     notes: what a user should know. problem: why it cannot be used; "" when it can.
     """
 
@@ -57,9 +59,9 @@ class Found:
     entry: CatalogFile | None = None
     holds_text: bool = False
     superseded: bool = False
+    full: bool = True
     notes: tuple[str, ...] = ()
     problem: str = ""
-    full: bool = field(default=True, compare=False)
 
 
 @dataclass(frozen=True)
@@ -109,25 +111,15 @@ def _describe(path: Path, header: Header, hash_suspects: bool) -> Found:
     size = path.stat().st_size
     entry = by_hash(_hash_if_needed(path, size, hash_suspects) or "")
     if header.format == "gguf":
-        entry = entry or by_name(path)
-        what = unsupported(header)
-        model = entry.model if entry else None
-        return Found(path, "dit", model, "GGUF", size, entry, problem=str(not_supported(path, what, model)))
+        hint = entry or by_name(path)
+        part, model = ("dit", hint.model) if hint else ("", None)
+        problem = not_supported(path, unsupported(header), model)
+        return Found(path, part, model, "GGUF", size, entry, problem=str(problem))
     identity = identify(header.tensors)
-    part = identity.part if identity else ""
-    if part == "text":
-        # Embeddings of another length than the released ones: only the name tells positive from negative.
-        hint = by_name(path)
-        part = hint.kind if hint and hint.kind in TEXT_KEYS else ""
+    part = _part(path, identity)
     if identity is None or not part:
         return Found(path, "", None, precision(header.tensors), size, problem=str(_foreign(path)))
-    notes = [SUPERSEDED] if entry and entry.superseded else []
-    model = None
-    if part == "dit":
-        model = entry.model if entry else identity.family
-        if identity.family == "7b" and not entry:
-            model = sharp_from_name(path)
-            notes.append(SHARP_FROM_NAME)
+    model, notes = _model(path, identity, entry)
     what = unsupported(header)
     return Found(
         path=path,
@@ -138,16 +130,35 @@ def _describe(path: Path, header: Header, hash_suspects: bool) -> Found:
         entry=entry,
         holds_text=part == "dit" and all(key in header.tensors for key in TEXT_KEYS.values()),
         superseded=bool(entry and entry.superseded),
-        notes=tuple(notes),
-        problem=str(not_supported(path, what, model)) if what else "",
         full=identity.full,
+        notes=notes,
+        problem=str(not_supported(path, what, model)) if what else "",
     )
+
+
+def _part(path: Path, identity: Identity | None) -> str:
+    if identity is None or identity.part != "text":
+        return identity.part if identity else ""
+    # Embeddings of another length than the released ones: only the name tells positive from negative.
+    hint = by_name(path)
+    return hint.kind if hint and hint.kind in TEXT_KEYS else ""
+
+
+def _model(path: Path, identity: Identity, entry: CatalogFile | None) -> tuple[str | None, tuple[str, ...]]:
+    """Which of MODELS a file is, and what a user should know about that."""
+    if identity.part != "dit":
+        return None, ()
+    if entry:
+        return entry.model, (SUPERSEDED,) if entry.superseded else ()
+    if identity.family == "7b":
+        return sharp_from_name(path), (SHARP_FROM_NAME,)
+    return identity.family, ()
 
 
 def _hash_if_needed(path: Path, size: int, hash_suspects: bool) -> str | None:
     """The file's hash when it is known, or when nothing else can tell that these are superseded weights."""
     known = cached_sha256(path)
-    suspect = any(entry.superseded and entry.size_bytes == size for entry in FILES)
+    suspect = may_be_superseded(size)
     return file_sha256(path) if not known and suspect and hash_suspects else known
 
 

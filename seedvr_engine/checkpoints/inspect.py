@@ -334,10 +334,10 @@ def identify(tensors: Mapping[str, TensorInfo]) -> Identity | None:
         return Identity("dit", family, full)
     if "encoder.conv_in.weight" in tensors and "decoder.conv_out.weight" in tensors:
         return Identity("vae", full=tensors["encoder.conv_in.weight"].shape[:1] == (128,))
-    shapes = [info.shape for info in tensors.values()]
-    if len(shapes) == 1 and len(shapes[0]) == 2:
+    bare = tensors[""].shape if set(tensors) == {""} else ()
+    if len(bare) == 2:
         parts: dict[tuple[int, ...], Part] = {(58, 5120): "text_pos", (64, 5120): "text_neg"}
-        return Identity(parts.get(shapes[0], "text"), full=shapes[0] in parts)
+        return Identity(parts.get(bare, "text"), full=bare in parts)
     return None
 
 
