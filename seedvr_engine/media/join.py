@@ -189,7 +189,7 @@ def _add_streams_beside(
         except ValueError:  # The muxer knows better than our table.
             warnings.append(_not_kept(info, target))
             continue
-        stream.metadata = dict(template.metadata)
+        stream.metadata.update(template.metadata)
         stream.disposition = template.disposition
         kept[info.index] = stream
     return kept, warnings

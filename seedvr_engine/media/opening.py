@@ -31,11 +31,12 @@ class _OnlyThisFile(OSError):
 
 
 class _LocalFile:
-    """An open file as libav sees it. Its name carries only the suffix, so that no pattern in a name is obeyed."""
+    """An open file as libav sees it: nameless, so that what it is shows in its content and no pattern in a name counts."""
+
+    name = "input"
 
     def __init__(self, path: Path) -> None:
         self._file = path.open("rb")
-        self.name = "input" + path.suffix.lower()
 
     def read(self, size: int) -> bytes:
         return self._file.read(size)

@@ -178,8 +178,14 @@ def _streams_beside(container: InputContainer, picture: VideoStream) -> list[Str
             stream.metadata.get("title", ""),
         )
         for stream in container.streams
-        if stream.index != picture.index
+        if stream.index != picture.index and not _is_chapter_track(container, stream)
     ]
+
+
+def _is_chapter_track(container: InputContainer, stream: av.stream.Stream) -> bool:
+    # QuickTime keeps chapter titles as a text track as well; they are read as chapters.
+    handler = stream.metadata.get("handler_name", "").lower()
+    return stream.type == "data" and bool(container.chapters()) and ("subtitle" in handler or "text" in handler)
 
 
 def _chapters(container: InputContainer) -> tuple[Chapter, ...]:

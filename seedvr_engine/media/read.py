@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from typing import cast
 
 import av
 import av.error
@@ -84,10 +85,12 @@ class Reader(Iterator[Frame]):
         number, time = -1, None
         to_rgb = RgbReader(info.colour, deep=info.bit_depth > 8, size=_square_size(info))
         step = 1 / (info.rate or Fraction(25))
+        point = self._seek_point()
         with open_media(info.path) as container:
-            stream = container.streams[info.stream_index]
+            stream = cast(VideoStream, container.streams[info.stream_index])
             stream.thread_type = "AUTO"
-            point = self._seek(container, stream)
+            if point is not None:
+                container.seek(point.keyframe_pts, stream=stream)
             for decoded in self._decode(container, stream):
                 if point is not None:
                     if decoded.pts is None or decoded.pts < point.target_pts:
@@ -100,8 +103,7 @@ class Reader(Iterator[Frame]):
                 if self._stop is not None and number >= self._stop:
                     return
                 if number >= self._first:
-                    length = decoded.duration * decoded.time_base if decoded.duration else None
-                    yield Frame(number, time, length, info.orientation.apply(to_rgb(decoded)))
+                    yield Frame(number, time, _duration(decoded), info.orientation.apply(to_rgb(decoded)))
             if point is None:
                 self._check_end(time, step)
                 return
@@ -109,15 +111,15 @@ class Reader(Iterator[Frame]):
         self._may_seek = False
         yield from self._video_frames()
 
-    def _seek(self, container: InputContainer, stream: VideoStream) -> SeekPoint | None:
+    def _seek_point(self) -> SeekPoint | None:
         if self._first < _SEEK_FROM_FRAME or not self._may_seek:
             return None
-        try:
-            point = find_seek_point(container, stream, self._first)
-        except av.error.FFmpegError:  # Damaged: the frames before the damage are still numbered by decoding.
-            point = None
-        container.seek(point.keyframe_pts if point else stream.start_time or 0, stream=stream)
-        return point
+        with open_media(self._info.path) as container:
+            stream = cast(VideoStream, container.streams[self._info.stream_index])
+            try:
+                return find_seek_point(container, stream, self._first)
+            except av.error.FFmpegError:  # Damaged: counting by decoding still works up to there.
+                return None
 
     def _decode(self, container: InputContainer, stream: VideoStream) -> Iterator[av.VideoFrame]:
         came, damaged = 0, 0
@@ -130,14 +132,16 @@ class Reader(Iterator[Frame]):
                 break
             if packet is None:
                 break
+            damaged += packet.is_corrupt
             try:
                 for frame in packet.decode():
                     came += 1
                     yield frame
             except av.error.FFmpegError:
-                damaged += 1
+                damaged += not packet.is_corrupt
         if damaged:
-            self.warnings.append(f"{self._info.path.name} is damaged: {damaged} pieces could not be decoded.")
+            name = self._info.path.name
+            self.warnings.append(f"{name} is damaged or cut off: {damaged} of its pieces are not whole.")
         if came == 0:
             raise InputError(
                 f"{self._info.path.name} holds no frame that can be decoded.",
@@ -177,6 +181,10 @@ def _time_after(previous: Fraction | None, frame: av.VideoFrame, step: Fraction)
         if previous is None or time > previous:
             return time
     return Fraction(0) if previous is None else previous + step
+
+
+def _duration(frame: av.VideoFrame) -> Fraction | None:
+    return frame.duration * frame.time_base if frame.duration and frame.time_base else None
 
 
 def _sequence_picture(info: MediaInfo, path: Path) -> NDArray:

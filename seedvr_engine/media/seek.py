@@ -19,19 +19,17 @@ _SPARE_KEYFRAMES = 1
 class SeekPoint:
     """Where to seek to, and what comes there.
 
-    keyframe_pts: timestamp to seek to, in the stream's time base. target_pts: timestamp of the frame asked for.
-    first_pts: timestamp of the file's frame 0.
+    keyframe_pts: timestamp to seek to. target_pts: timestamp of the frame asked for. Both in the stream's time base.
     """
 
     keyframe_pts: int
     target_pts: int
-    first_pts: int
 
 
 def find_seek_point(container: InputContainer, stream: VideoStream, number: int) -> SeekPoint | None:
     """Where to start for frame `number`; None where only reading from the start is safe.
 
-    Memory: 8 bytes a frame. The container is left at its end; seek before decoding.
+    Memory: 8 bytes a frame. The container is left at its end.
     """
     if not _SEEKABLE_FORMATS & set(container.format.name.split(",")):
         return None
@@ -51,4 +49,4 @@ def find_seek_point(container: InputContainer, stream: VideoStream, number: int)
     before = [key for key in sorted(keys) if key <= target]
     if len(before) <= _SPARE_KEYFRAMES + 1:
         return None
-    return SeekPoint(before[-1 - _SPARE_KEYFRAMES], target, ordered[0])
+    return SeekPoint(before[-1 - _SPARE_KEYFRAMES], target)
