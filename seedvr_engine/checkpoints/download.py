@@ -217,11 +217,9 @@ def _patiently(
         failures = 1 if bytes_kept() > before else failures + 1
         wrong += isinstance(trouble, _WrongContentError)
         if failures >= retry.attempts or wrong == 2:
-            command = mending_command(entry.model)
-            raise CheckpointError(
-                f"{entry.repository}/{entry.file} did not come: {trouble}.",
-                remedy=f"Check the network, then run `{command}` again; it goes on where it stopped.",
-            )
+            again = f"run `{mending_command(entry.model)}` again; it goes on where it stopped"
+            remedy = "Check HF_ENDPOINT and proxies." if wrong else f"Check the network, then {again}."
+            raise CheckpointError(f"{entry.repository}/{entry.file} did not come: {trouble}.", remedy=remedy)
         time.sleep(retry.pause_s(failures, trouble.told_s))
 
 
@@ -237,15 +235,11 @@ def _alone(path: Path) -> Iterator[None]:
         with WeakFileLock(lock, timeout=0.2):
             yield
             lock.unlink(missing_ok=True)
-    except Timeout:
-        busy = True
-    else:
-        busy = False
-    if busy:
+    except Timeout as error:
         raise CheckpointError(
             f"{path} is being downloaded by another process.",
             remedy="Wait until that is done, then try again.",
-        )
+        ) from error
 
 
 @contextmanager

@@ -66,9 +66,7 @@ class Found:
 
 @dataclass(frozen=True)
 class ModelFiles:
-    """What one model is loaded from. text_pos and text_neg are the DiT's own file where that holds the
-    embeddings.
-    """
+    """What one model is loaded from. The texts are the DiT's own file where that holds them."""
 
     dit: Found
     vae: Found
@@ -77,9 +75,9 @@ class ModelFiles:
 
 
 def find_checkpoints(root: Path, *, hash_suspects: bool = True) -> list[Found]:
-    """All checkpoint files in `root`, at any depth, sorted by path; broken and foreign ones with their
-    `problem`.
+    """All checkpoint files in `root`, at any depth, sorted by path.
 
+    Broken and foreign ones are among them, with their `problem`.
     hash_suspects: hash files that may be the superseded 3B weights (once; the result is kept beside the
         file). Without, an answer comes at once and only hashes that are known already count.
     A folder that does not exist holds nothing.

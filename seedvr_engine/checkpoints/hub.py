@@ -173,10 +173,9 @@ def _refusal(error: HfHubHTTPError, name: str) -> SeedVRError | PassingError:
 
 
 def _token() -> str:
-    """HF_TOKEN; "" when there is none. Raises UsageError for one that would show up in the library's
-    error.
-    """
+    """HF_TOKEN, "" when there is none. Raises UsageError for one that cannot be a header's value."""
     token = os.environ.get("HF_TOKEN", "").strip()
+    # The library would show such a token in its error.
     if not (token.isascii() and token.isprintable()) or " " in token:
         raise UsageError("HF_TOKEN holds characters that no token has.", remedy="Set it again, or unset it.")
     return token

@@ -10,6 +10,7 @@ import math
 import pickle
 import struct
 import zipfile
+import zlib
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -47,6 +48,11 @@ WRAPPERS = ("state_dict", "model", "module", "ema")
 TEXT_KEYS = {"text_pos": "positive_conditioning", "text_neg": "negative_conditioning"}
 """Keys of text embeddings that lie in a DiT file beside its weights, as in ComfyUI's files."""
 
+# Whatever a broken or hostile pickle or archive makes the standard library raise.
+_PICKLE_ERRORS = (
+    *(pickle.UnpicklingError, zlib.error, EOFError, ValueError, TypeError),
+    *(AttributeError, LookupError, ArithmeticError, RuntimeError),
+)
 _HEADER_LIMIT_BYTES = 100_000_000
 
 Part = Literal["dit", "vae", "text_pos", "text_neg", "text"]
@@ -114,9 +120,7 @@ def read_header(path: Path) -> Header:
 
 
 def damaged(path: Path, what: str) -> CheckpointError:
-    """The error for a file that is not what it should be; `what` completes "... is no usable checkpoint:
-    ...".
-    """
+    """The error for a file that is not what it should be; `what` says why, without a full stop."""
     return CheckpointError(
         f"{path} is no usable checkpoint: {what}.",
         remedy=f"Run `{_command(path)}` for a good copy.",
@@ -228,9 +232,7 @@ def _parameter(tensor: _Tensor, *_: object) -> _Tensor:
 
 
 class _Describer(pickle.Unpickler):
-    """Builds descriptions of tensors; refuses every name that weights do not need, so that nothing can
-    run.
-    """
+    """Builds descriptions of tensors; refuses every other name, so that nothing can run."""
 
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) == ("collections", "OrderedDict"):
@@ -267,15 +269,7 @@ def _read_pth(path: Path) -> tuple[dict[str, TensorInfo], str]:
         # A zip's table of contents is its last part, so that any cut loses it.
         entry = by_name(path)
         raise incomplete(path, entry.size_bytes if entry else None) from error
-    except (
-        pickle.UnpicklingError,
-        EOFError,
-        ValueError,
-        TypeError,
-        AttributeError,
-        IndexError,
-        KeyError,
-    ) as error:
+    except _PICKLE_ERRORS as error:
         raise damaged(path, f"its index cannot be read safely ({error})") from error
     described, wrapper = _unwrap(content)
     if not described:
@@ -308,9 +302,7 @@ _FLOATS = frozenset(("F64", "F32", "F16", "BF16", "F8_E4M3", "F8_E5M2"))
 
 
 def is_weight(key: str) -> bool:
-    """Whether a key is a parameter of a network, not a constant buffer, a scale, a marker or a text
-    embedding.
-    """
+    """Whether a key is a parameter: no constant buffer, scale, marker or text embedding."""
     beside = key.endswith((_FREQS, *_SCALES, *_IGNORED, ".comfy_quant")) or key == "scaled_fp8"
     return not beside and key not in TEXT_KEYS.values()
 
@@ -328,9 +320,8 @@ def identify(tensors: Mapping[str, TensorInfo]) -> Identity | None:
     if "vid_in.proj.weight" in tensors and "emb_in.proj_in.weight" in tensors and "txt_in.weight" in tensors:
         family = "3b" if any(key.endswith(".proj_in_gate.weight") for key in tensors) else "7b"
         dim, layers = {"3b": (2560, 32), "7b": (3072, 36)}[family]
-        full = tensors["vid_in.proj.weight"].shape[:1] == (dim,) and f"blocks.{layers - 1}.ada" in _blocks(
-            tensors
-        )
+        blocks = {key.split(".")[1] for key in tensors if key.startswith("blocks.")}
+        full = tensors["vid_in.proj.weight"].shape[:1] == (dim,) and len(blocks) == layers
         return Identity("dit", family, full)
     if "encoder.conv_in.weight" in tensors and "decoder.conv_out.weight" in tensors:
         return Identity("vae", full=tensors["encoder.conv_in.weight"].shape[:1] == (128,))
@@ -339,10 +330,6 @@ def identify(tensors: Mapping[str, TensorInfo]) -> Identity | None:
         parts: dict[tuple[int, ...], Part] = {(58, 5120): "text_pos", (64, 5120): "text_neg"}
         return Identity(parts.get(bare, "text"), full=bare in parts)
     return None
-
-
-def _blocks(tensors: Mapping[str, TensorInfo]) -> set[str]:
-    return {".".join(key.split(".")[:3]) for key in tensors if key.startswith("blocks.")}
 
 
 def precision(tensors: Mapping[str, TensorInfo]) -> str:
@@ -355,7 +342,7 @@ def precision(tensors: Mapping[str, TensorInfo]) -> str:
 
 
 def unsupported(header: Header) -> str:
-    """Why a whole, known network cannot be used yet; "" when it can. Completes "...: it is stored as ..."."""
+    """Why a whole, known network cannot be used yet; "" when it can."""
     if header.format == "gguf":
         return "GGUF, which is not supported yet"
     odd = {info.dtype for key, info in header.tensors.items() if is_weight(key)} - _FLOATS

@@ -75,15 +75,12 @@ def check_contents(found: Found) -> str:
 
     Returns what the file is, in words. Raises CheckpointError naming what differs.
     """
-    what = f"a {NAMES[found.part]}" if found.model is None else f"the DiT of SeedVR2 {found.model}"
     if found.part in ("dit", "vae"):
         from seedvr_engine.checkpoints.load import plan_loading
 
         plan_loading(found.path)
-        what = (
-            what.replace("a ", "the ") if found.full else f"a smaller relative of {what.removeprefix('a ')}"
-        )
-    return f"{what} ({found.precision})"
+    name = f"DiT of SeedVR2 {found.model}" if found.model else NAMES[found.part]
+    return f"{'the' if found.full else 'an unreleased size of the'} {name} ({found.precision})"
 
 
 def _known(path: Path, found: Found, entry: CatalogFile) -> Verification:

@@ -238,6 +238,21 @@ def test_a_folder_that_cannot_be_written_is_told(whole: Hub, ckpts: Path) -> Non
         fetch(ckpts)
 
 
+def test_a_disk_that_fills_up_is_told(whole: Hub, ckpts: Path) -> None:
+    part = download.part_path(look_up(ENTRY, retry=PATIENT), ckpts)
+    part.parent.mkdir(parents=True)
+    part.symlink_to("/dev/full")
+    with pytest.raises(OutputError, match=r"No space left.*Make room"):
+        fetch(ckpts)
+
+
+def test_offline_mode_is_told(whole: Hub, ckpts: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    with pytest.raises(CheckpointError, match="HF_HUB_OFFLINE is set"):
+        fetch(ckpts)
+    assert not whole.seen
+
+
 def test_pauses_double_to_their_longest_and_differ_between_machines() -> None:
     retry = Retry(first_s=1, longest_s=10)
     pauses = [[retry.pause_s(failures) for _ in range(50)] for failures in (1, 2, 3, 9)]

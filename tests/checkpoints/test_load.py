@@ -217,7 +217,7 @@ print(peak - before, sum(p.numel() * p.element_size() for p in dit.parameters())
 def test_host_memory_holds_one_copy_while_loading(tmp_path: Path, ending: str) -> None:
     state = dit_state("7b")
     key = "txt_in.weight"
-    wide = torch.rand(state[key].shape[0], 400_000)
+    wide = torch.rand(state[key].shape[0], 200_000)
     path = save(state | {key: wide}, tmp_path / f"x{ending}")
     result = subprocess.run(
         [sys.executable, "-c", MEASURE, str(path)],
@@ -227,7 +227,7 @@ def test_host_memory_holds_one_copy_while_loading(tmp_path: Path, ending: str) -
         cwd=Path(__file__).parents[2],
     )
     peak, weights = map(int, result.stdout.split())
-    assert weights > 100e6
+    assert weights > 50e6
     assert peak < 1.3 * weights
 
 

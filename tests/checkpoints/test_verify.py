@@ -28,7 +28,7 @@ def test_an_unlisted_file_is_verified_by_its_contents_and_called_small(ckpts: Pa
     path = save(dit_state("3b"), ckpts / "x.safetensors")
     result = verify(path)
     assert (result.ok, result.checked) == (True, "contents")
-    assert "a smaller relative of the DiT of SeedVR2 3b (F32)" in result.message
+    assert "an unreleased size of the DiT of SeedVR2 3b (F32)" in result.message
 
 
 def test_a_file_with_one_key_too_few_fails_with_the_key(ckpts: Path) -> None:
