@@ -1,0 +1,92 @@
+"""What a person can choose about a restoration; everything has a good default."""
+
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, get_args
+
+from seedvr_engine.errors import UsageError
+from seedvr_engine.pipeline.size import Size
+
+Precision = Literal["auto", "fp32", "bf16", "fp16"]
+ColourCorrection = Literal["wavelet", "lab", "adain", "none"]
+Detail = Literal["auto", "decoded", "residual"]
+Fit = Literal["inside", "crop", "pad", "stretch"]
+
+DEFAULT_SIZE = "2x"
+
+
+@dataclass(frozen=True)
+class Options:
+    """Choices for one restoration.
+
+    model: "auto" (the best that is present and fits), "preview", "3b", "7b", "7b-sharp", or a checkpoint
+        file.
+    precision: of weights and activations; "auto" takes what the device is fast at.
+    size: see `Size.parse`. fit: what happens when the size is a box of another aspect than the input.
+    seed: of the noise; the same seed gives the same result.
+    steps, guidance, rescale: sampling; SeedVR2 is trained for one step without guidance.
+    condition_noise: 0 to 1, noise on the condition; more lets the model invent more.
+    colour: how colours are held to the input's, frame by frame.
+    detail: "decoded" shows what the decoder gives; "residual" adds to the input the difference that the
+        transformer made, which cancels the autoencoder's own loss; "auto" is the model's own way.
+    shots: look for shot changes, and let nothing cross them.
+    start, end: seconds of the input, the end not included.
+    container, codec, quality: of the output; None takes what loses nothing. quality: 0 (small) to 100 (best).
+    device: "auto", "cpu", "cuda", "cuda:1", ...
+
+    Raises UsageError for a value outside its range.
+    """
+
+    model: str = "auto"
+    precision: Precision = "auto"
+    size: str = DEFAULT_SIZE
+    fit: Fit = "inside"
+    seed: int = 42
+    steps: int = 1
+    guidance: float = 1.0
+    rescale: float = 0.0
+    condition_noise: float = 0.0
+    colour: ColourCorrection = "wavelet"
+    detail: Detail = "auto"
+    shots: bool = True
+    start: float | None = None
+    end: float | None = None
+    container: str | None = None
+    codec: str | None = None
+    bit_depth: int | None = None
+    quality: int | None = None
+    device: str = "auto"
+
+    def __post_init__(self) -> None:
+        Size.parse(self.size)
+        for name, choices in (
+            ("precision", get_args(Precision)),
+            ("fit", get_args(Fit)),
+            ("colour", get_args(ColourCorrection)),
+            ("detail", get_args(Detail)),
+            ("bit_depth", (None, 8, 10)),
+        ):
+            if getattr(self, name) not in choices:
+                known = ", ".join(str(choice) for choice in choices if choice is not None)
+                raise UsageError(f"{name} is {getattr(self, name)!r}.", remedy=f"Choose one of {known}.")
+        for name, low, high in (
+            ("seed", 0, 2**63 - 1),
+            ("steps", 1, 50),
+            ("guidance", 0, 20),
+            ("rescale", 0, 1),
+            ("condition_noise", 0, 1),
+            ("quality", 0, 100),
+            ("start", 0, float("inf")),
+            ("end", 0, float("inf")),
+        ):
+            value = getattr(self, name)
+            if value is not None and not low <= value <= high:
+                raise UsageError(f"{name} is {value}.", remedy=f"Choose a value from {low} to {high}.")
+        if self.end is not None and self.end <= (self.start or 0):
+            raise UsageError(
+                f"The end, {self.end} s, does not come after the start, {self.start or 0} s.",
+                remedy="Choose a later end.",
+            )
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values, for messages, files and hashes."""
+        return asdict(self)
