@@ -103,6 +103,7 @@ def test_attempts_are_counted_from_the_last_byte_that_came(whole: Hub, ckpts: Pa
 def test_a_server_that_cannot_start_in_the_middle_sends_all_again(whole: Hub, ckpts: Path) -> None:
     whole.faults.extend([Fault(after=1_000_000), Fault(ignore_range=True)])
     assert fetch(ckpts).read_bytes() == CONTENT
+    assert len(whole.ranges()) == 2
 
 
 def test_wrong_content_is_fetched_once_more_and_never_gets_the_name(whole: Hub, ckpts: Path) -> None:

@@ -48,8 +48,13 @@ def test_a_folder_that_is_not_there_holds_nothing(tmp_path: Path) -> None:
 def test_links_are_followed_and_circles_end(ckpts: Path, tmp_path: Path) -> None:
     save(vae_state(), tmp_path / "volume" / "vae.pth")
     (ckpts / "link").symlink_to(tmp_path / "volume")
-    (tmp_path / "volume" / "back").symlink_to(ckpts)
-    assert [found.path for found in find_checkpoints(ckpts)] == [ckpts / "link" / "vae.pth"]
+    save(vae_state(), ckpts / "own.pth")
+    for name in ("back", "and", "forth"):
+        (tmp_path / "volume" / name).symlink_to(ckpts)
+    assert [found.path for found in find_checkpoints(ckpts)] == [
+        ckpts / "link" / "vae.pth",
+        ckpts / "own.pth",
+    ]
 
 
 def test_unfinished_downloads_and_caches_are_not_looked_at(ckpts: Path) -> None:

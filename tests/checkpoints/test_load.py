@@ -69,8 +69,11 @@ def test_scaled_fp8_weights_are_multiplied_by_their_scales(
     tmp_path: Path, scale_name: str, per_row: bool
 ) -> None:
     state = dit_state("3b")
-    path = save(with_scales(state, scale_name, per_row), tmp_path / "x.safetensors")
+    scaled = with_scales(state, scale_name, per_row)
+    path = save(scaled, tmp_path / "x.safetensors")
     assert_same(load_dit(path, torch.float32), state, tolerance=0.04)
+    wrapped = save({f"model.diffusion_model.{k}": v for k, v in scaled.items()}, tmp_path / "y.safetensors")
+    assert_same(load_dit(wrapped, torch.float32), state, tolerance=0.04)
 
 
 def test_a_scale_is_one_number_or_one_for_each_row() -> None:
