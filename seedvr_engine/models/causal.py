@@ -1,9 +1,8 @@
 """Convolutions that are causal in time and can be fed piece by piece.
 
 A temporal kernel of 3 looks at the frame itself and two frames back; before the first frame, that frame is
-repeated. So
-a clip may come in pieces of any length: each convolution keeps the last frames of its input until the next
-piece, and the result equals the uncut one.
+repeated. So a clip may come in pieces of any length: each convolution keeps the last frames of its input
+until the next piece, and the result equals the uncut one.
 
 Source: the causal 3D convolution of MAGVIT-v2 (arXiv 2310.05737), as the released SeedVR2 autoencoder uses
 it.
@@ -37,9 +36,9 @@ class Past:
         """Whether the layer has not seen a frame of this clip yet."""
         return layer not in self._kept
 
-    def take(self, layer: nn.Module, device: torch.device) -> Tensor:
-        """The frames kept for the layer (B, C, k, H, W)."""
-        return self._kept[layer].to(device, non_blocking=True)
+    def take(self, layer: nn.Module) -> Tensor:
+        """The frames kept for the layer (B, C, k, H, W), where they wait."""
+        return self._kept[layer]
 
     def keep(self, layer: nn.Module, frames: Tensor) -> None:
         """Keeps a copy of the frames (B, C, k, H, W), which may be none."""
@@ -47,7 +46,7 @@ class Past:
             self._kept[layer] = frames.clone()
             return
         pinned = frames.is_cuda and self._place.type == "cpu"
-        kept = torch.empty(frames.shape, dtype=frames.dtype, device=self._place, pin_memory=pinned)
+        kept = torch.empty_like(frames, device=self._place, pin_memory=pinned)
         self._kept[layer] = kept.copy_(frames)
 
 
@@ -100,7 +99,7 @@ class CausalConv3d(nn.Conv3d):
         return out.unflatten(0, (len(x), -1)).transpose(1, 2)
 
     def parts(self, x: Tensor) -> tuple[Tensor, ...]:
-        """How to hand over (B, C, F, H, W) that has still to be activated: by frame where they are copied anyway."""
+        """How (B, C, F, H, W) is handed over to be activated: by frame where they are copied anyway."""
         return (x,) if self.kernel_size[0] == 1 else x.split(1, dim=2)
 
     def _after_past(self, frames: Iterator[Tensor], count: int, past: Past) -> Tensor:
@@ -111,21 +110,23 @@ class CausalConv3d(nn.Conv3d):
         elif past.is_new(self):
             head = first[:, :, :1].expand(-1, -1, self.kernel_size[0] - 1, -1, -1)
         else:
-            head = past.take(self, first.device)
+            head = past.take(self)
         if head.shape[2] == 0 and first.shape[2] == count:
             return first
         if torch.is_grad_enabled():
-            return torch.cat((head, first, *frames), dim=2).contiguous(memory_format=torch.channels_last_3d)
+            x = torch.cat((head.to(first.device), first, *frames), dim=2)
+            return x.contiguous(memory_format=torch.channels_last_3d)
         batch, channels, _, height, width = first.shape
         x = first.new_empty(batch, head.shape[2] + count, height, width, channels).movedim(-1, 1)
-        start = 0
-        for piece in (head, first):
-            x[:, :, start : start + piece.shape[2]] = piece
-            start += piece.shape[2]
-        del head, first, piece
-        for piece in frames:
-            x[:, :, start : start + piece.shape[2]] = piece
-            start += piece.shape[2]
+        start = head.shape[2]
+        x[:, :, :start].copy_(head, non_blocking=True)
+        part: Tensor | None = first
+        del head, first
+        while part is not None:
+            x[:, :, start : start + part.shape[2]] = part
+            start += part.shape[2]
+            del part  # before the next one is made
+            part = next(frames, None)
         return x
 
 

@@ -3,11 +3,12 @@
 Causal in time: 1 + 4 k frames become 1 + k latent frames, and a clip of any length goes through in pieces
 while the convolutions remember what they need of the past (`causal.Past`). Where a layer enlarges, the
 decoder goes depth first: a few frames travel to the last layer before the next few start, so that the large
-    layers never hold a whole piece.
+layers never hold a whole piece.
 
 Source: the released SeedVR2 autoencoder; parameter names are the released ones.
 """
 
+import math
 from collections.abc import Iterable, Iterator
 
 import torch
@@ -19,7 +20,7 @@ from seedvr_engine.models.attention import attention
 from seedvr_engine.models.causal import CausalConv3d, Past, PointConv3d
 from seedvr_engine.models.config import VAEConfig, of_stage
 
-PIECE_FRAMES = 4
+PIECE_FRAMES = 2
 SCORES_PER_ATTENTION = 2**26
 
 
@@ -81,12 +82,32 @@ class VideoVAE(nn.Module):
         for piece in pieces:
             yield self.decoder(_channels_last(piece), past)
 
+    def encode_lookback(self) -> int:
+        """Latent frames that an encode must start early by, to be what it would have been from the clip's start."""
+        return _lookback(self.encoder, self.config.time_factor)
+
+    def decode_lookback(self) -> int:
+        """The same for a decode."""
+        return _lookback(self.decoder, 1)
+
     def _check(self, shape: torch.Size) -> None:
         time, space = self.config.time_factor, self.config.space_factor
         if len(shape) != 5 or shape[1] != 3 or (shape[2] - 1) % time or shape[3] % space or shape[4] % space:
             raise ValueError(
                 f"video must be (B, 3, 1 + {time} k, H, W) with H and W multiples of {space}, got {tuple(shape)}"
             )
+
+
+def _lookback(network: nn.Module, rate: float) -> int:
+    """Sums how far every convolution sees back. rate: frames per latent frame where the network starts."""
+    latents = 0.0
+    for layer in network.modules():
+        if isinstance(layer, Upsampler):
+            rate *= layer.stride[0]
+        if isinstance(layer, CausalConv3d):
+            latents += (layer.kernel_size[0] - 1) / rate
+            rate /= layer.stride[0]
+    return math.ceil(latents)
 
 
 def _moments(x: Tensor) -> tuple[Tensor, Tensor]:
@@ -232,8 +253,9 @@ class ResidualBlock(nn.Module):
     def forward(self, x: Tensor, past: Past) -> Tensor:
         count = x.shape[2]
         h = self.conv1(map(self.norm1.activated, self.conv1.parts(x)), count, past)
-        h = self.conv2(map(self.norm2.activated, self.conv2.parts(h)), count, past)
-        return h.add_(self.conv_shortcut(x))
+        parts = map(self.norm2.activated, self.conv2.parts(h))
+        del h  # it goes part by part, and is gone before the convolution makes its output
+        return self.conv2(parts, count, past).add_(self.conv_shortcut(x))
 
 
 class Downsampler(nn.Module):
