@@ -1,7 +1,7 @@
 """Colour: reading tags, resolving missing ones as players do, and converting between YUV and RGB.
 
-swscale does the arithmetic. Values stay in the file's own primaries and transfer curve: restoring neither tone-maps nor
-changes the gamut, so that what goes in tagged BT.2020 PQ comes out tagged BT.2020 PQ.
+swscale does the arithmetic. Values stay in the file's own primaries and transfer curve: restoring neither
+tone-maps nor changes the gamut, so that what goes in tagged BT.2020 PQ comes out tagged BT.2020 PQ.
 """
 
 from fractions import Fraction
@@ -145,8 +145,8 @@ def _default_transfer(matrix: str) -> str:
 class RgbReader:
     """Turns decoded frames into RGB arrays of one size.
 
-    colour: how the frames are stored. deep: uint16 (full scale) instead of uint8. size: (width, height) to scale to,
-    None to keep the stored size.
+    colour: how the frames are stored. deep: uint16 (full scale) instead of uint8. size: (width, height) to
+    scale to, None to keep the stored size.
     """
 
     def __init__(self, colour: Colour, *, deep: bool, size: tuple[int, int] | None = None) -> None:

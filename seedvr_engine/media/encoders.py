@@ -18,7 +18,8 @@ _ENCODERS = {
 }
 # Largest distance between two keyframes inside a segment, in seconds: what a player has to decode to seek.
 _KEYFRAME_S = 2
-# Segments carry their times plus this, so that none is negative: NUT shifts a file with negative decode times.
+# Segments carry their times plus this, so that none is negative: NUT shifts a file with negative decode
+# times.
 SEGMENT_LEAD_S = 60
 _PRORES_PROFILES = ((40, "proxy"), (60, "lt"), (75, "standard"), (101, "hq"))
 
@@ -45,8 +46,9 @@ def keyframe_interval(target: Target) -> int:
 def pixel_format(target: Target) -> str:
     """The pixel format that is stored.
 
-    H.264 and H.265 with 4:2:0 hold only even sizes: their cropping counts in chroma samples. An odd size is kept
-    exactly by storing full chroma (4:4:4), which fewer hardware players take; VP9 holds odd sizes as they are.
+    H.264 and H.265 with 4:2:0 hold only even sizes: their cropping counts in chroma samples. An odd size is
+    kept exactly by storing full chroma (4:4:4), which fewer hardware players take; VP9 holds odd sizes as
+    they are.
     """
     deep = target.bit_depth > 8
     if target.codec == "prores":

@@ -63,7 +63,8 @@ class MediaInfo:
     rotation: degrees clockwise that the stored picture is turned by for display (0, 90, 180, 270).
     rate: average frames a second, None for an image. time_base: unit of the file's timestamps.
     duration_s, frames_estimate: what the container says, never relied upon.
-    start: seconds at which the earliest stream begins; free_running: the container's clock starts anywhere (MPEG).
+    start: seconds at which the earliest stream begins; free_running: the container's clock starts anywhere
+    (MPEG).
     hdr: the transfer curve is PQ or HLG. interlaced: the first frames are fields.
     chapters, metadata: as in the file. extras: streams that no output keeps (data, covers, second pictures).
     warnings: sentences about what this input loses or lacks.

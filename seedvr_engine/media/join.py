@@ -1,4 +1,4 @@
-"""Joins segments to the finished clip by copying packets, with the source's sound and subtitles beside them."""
+"""Joins segments to the finished clip by copying packets, the source's sound and subtitles beside them."""
 
 import heapq
 from array import array
@@ -8,6 +8,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from typing import Any, cast
 
 import av
 import av.error
@@ -47,10 +48,12 @@ def join_segments(
 ) -> list[str]:
     """Makes the finished file of segments written by `SegmentWriter` with the same target, in order.
 
-    Sound, subtitles, chapters and metadata come from the source as they are. start, stop: seconds on the source's
-    clock; what lies outside is left out, and start becomes 0. Without start the source's clock is kept, except where
-    its zero means nothing (MPEG streams): then its earliest stream starts at 0. metadata: added to the source's.
-    Returns a sentence for each stream that the container could not hold. The output gets its name when it is whole.
+    Sound, subtitles, chapters and metadata come from the source as they are. start, stop: seconds on the
+    source's clock; what lies outside is left out, and start becomes 0. Without start the source's clock is
+    kept, except where its zero means nothing (MPEG streams): then its earliest stream starts at 0. metadata:
+    added to the source's.
+    Returns a sentence for each stream that the container could not hold. The output gets its name when it is
+    whole.
     Raises OutputError where the place cannot be written or is full, or the segments do not belong together.
     """
     if not segments:
@@ -214,7 +217,7 @@ def _copy_metadata(
 def _copy_chapters(output: OutputContainer, original: InputContainer | None, cut: _Cut) -> None:
     if original is None:
         return
-    chapters = []
+    chapters: list[Any] = []
     for chapter in original.chapters():
         base = chapter["time_base"] or Fraction(1, av.time_base)
         begin, end = chapter["start"] * base, chapter["end"] * base
@@ -230,7 +233,7 @@ def _copy_chapters(output: OutputContainer, original: InputContainer | None, cut
 
 def _read_timeline(segments: Sequence[Path], target: Target) -> _Timeline:
     """One pass over the segments' packets, without their content: 8 bytes a picture."""
-    times: "array[int]" = array("q")
+    times: array[int] = array("q")
     delay = 0
     for path in segments:
         with _open_segment(path, target) as container:
@@ -273,7 +276,7 @@ def _picture_packets(
                 if not packet.size:
                     continue
                 time = _in_units(packet, timeline.base)
-                packet.stream = stream
+                packet.stream = cast(Any, stream)
                 packet.time_base = timeline.base
                 packet.pts = time - shift
                 packet.dts = timeline.decode_time(index) - shift
@@ -303,7 +306,7 @@ def _copied_packets(
         shift = round(cut.origin / base)
         packet.pts = time - shift
         packet.dts = (packet.dts if packet.dts is not None else time) - shift
-        packet.stream = kept[packet.stream.index]
+        packet.stream = cast(Any, kept[packet.stream.index])
         yield packet
 
 

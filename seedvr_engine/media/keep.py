@@ -25,7 +25,7 @@ _UNFIT_FOR_MKV = ("wmavoice", "adpcm_ima_qt", "qdm2", "amr")
 
 
 def holds(container: str, stream: StreamInfo) -> bool:
-    """True where `container` ("mp4", "mkv", "webm", "mov", "png") takes the packets of a stream as they are."""
+    """True where `container`, as in `Target`, takes the packets of a stream as they are."""
     codec = stream.codec
     if container == "mp4":
         return codec in (_MP4_AUDIO if stream.kind == "audio" else _MP4_SUBTITLES)
@@ -43,6 +43,6 @@ def holds(container: str, stream: StreamInfo) -> bool:
 
 
 def lost_streams(source: MediaInfo, container: str) -> list[StreamInfo]:
-    """The source's sound and subtitles that `container` cannot hold as they are, and attachments outside MKV."""
+    """The source's sound, subtitles and attachments that `container` cannot hold as they are."""
     lost = [stream for stream in source.audio + source.subtitles if not holds(container, stream)]
     return lost + [extra for extra in source.extras if extra.kind == "attachment" and container != "mkv"]

@@ -1,7 +1,8 @@
 """Opening files without trusting them.
 
-libav is handed one open file and nothing else: it can reach neither the network nor any other path, whatever the
-file claims to be. A playlist, a concat script or a movie with external references therefore fails, and is named.
+libav is handed one open file and nothing else: it can reach neither the network nor any other path, whatever
+the file claims to be. A playlist, a concat script or a movie with external references therefore fails, and
+is named.
 """
 
 import errno
@@ -26,12 +27,12 @@ _NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _POINTS_ELSEWHERE_REMEDY = "Give the video file itself; playlists and references are not followed."
 
 
-class _OnlyThisFile(OSError):
+class _OnlyThisFileError(OSError):
     """Raised inside libav when a file asks for another one."""
 
 
 class _LocalFile:
-    """An open file as libav sees it: nameless, so that what it is shows in its content and no pattern in a name counts."""
+    """An open file as libav sees it: nameless, so that its content alone says what it is."""
 
     name = "input"
 
@@ -52,11 +53,11 @@ class _LocalFile:
 
 
 def _refuse(url: str, flags: int, options: Mapping[str, str]) -> Any:
-    raise _OnlyThisFile(url)
+    raise _OnlyThisFileError(url)
 
 
 def check_file(path: Path) -> None:
-    """Raises InputError unless `path` is a readable, regular, non-empty file that holds media, not a playlist."""
+    """Raises InputError unless `path` is a readable, regular, non-empty file and no playlist."""
     if not path.exists():
         raise InputError(f"{path} does not exist.", remedy="Check the spelling and the folder.")
     if path.is_dir():
@@ -112,12 +113,12 @@ def _open(path: Path, file: _LocalFile) -> InputContainer:
             io_open=_refuse,
             metadata_errors="replace",
         )
-    except (_OnlyThisFile, av.error.PermissionError) as error:
+    except (_OnlyThisFileError, av.error.PermissionError) as error:
         raise InputError(f"{path.name} points to other files.", remedy=_POINTS_ELSEWHERE_REMEDY) from error
     except (av.error.FFmpegError, ValueError) as error:
         raise InputError(
             f"{path.name} is no video or picture that can be read, or it was cut off before its index.",
-            remedy=f"Try to play it; a damaged file may be mended with `ffmpeg -i {path.name} -c copy mended.mkv`.",
+            remedy=f"If it plays elsewhere, mend it with `ffmpeg -i {path.name} -c copy mended.mkv`.",
         ) from error
     if _POINTER_FORMATS & set(container.format.name.split(",")):
         container.close()

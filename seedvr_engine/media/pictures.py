@@ -33,9 +33,10 @@ class PictureFolder:
         write_still(path, rgb, self._target.quality, bit_depth=depth)
         self._times.append(float(time * 1000))
 
-    def close(self) -> None:
-        """Writes the times, in milliseconds."""
-        _write_times(self._folder, self._times)
+    def close(self, *, whole: bool = True) -> None:
+        """Writes the times, in milliseconds, where the pictures are all there."""
+        if whole:
+            _write_times(self._folder, self._times)
 
 
 def join_pictures(segments: Sequence[Path], output: Path, start: Fraction) -> None:

@@ -25,8 +25,9 @@ _PROBED_FRAMES = 8
 def probe(path: Path) -> MediaInfo:
     """Describes a video or picture; decodes its first frames to know rather than believe.
 
-    Raises InputError, with what to do about it, for everything that is no picture or video: a missing or empty file,
-    text, sound alone, a playlist, a video without a single frame, a picture larger than 16384 either way.
+    Raises InputError, with what to do about it, for everything that is no picture or video: a missing or
+    empty file, text, sound alone, a playlist, a video without a single frame, a picture larger than 16384
+    either way.
     """
     path = Path(path)
     with open_media(path) as container:
@@ -36,7 +37,7 @@ def probe(path: Path) -> MediaInfo:
 
 
 def picture_stream(container: InputContainer, path: Path) -> VideoStream:
-    """The video stream to restore: the first that is not a cover picture. Raises InputError where there is none."""
+    """The video stream to restore: the first that is no cover. Raises InputError where there is none."""
     videos = container.streams.video
     moving = [s for s in videos if not s.disposition & av.stream.Disposition.attached_pic]
     if moving:
@@ -185,7 +186,9 @@ def _streams_beside(container: InputContainer, picture: VideoStream) -> list[Str
 def _is_chapter_track(container: InputContainer, stream: av.stream.Stream) -> bool:
     # QuickTime keeps chapter titles as a text track as well; they are read as chapters.
     handler = stream.metadata.get("handler_name", "").lower()
-    return stream.type == "data" and bool(container.chapters()) and ("subtitle" in handler or "text" in handler)
+    return (
+        stream.type == "data" and bool(container.chapters()) and ("subtitle" in handler or "text" in handler)
+    )
 
 
 def _chapters(container: InputContainer) -> tuple[Chapter, ...]:

@@ -46,8 +46,9 @@ class Frame:
 class Reader(Iterator[Frame]):
     """Iterates over frames `first` to `stop` (exclusive) of an input; holds one frame at a time.
 
-    A file that is cut off yields what there is, then ends; `warnings` says so. Damaged frames inside are skipped and
-    counted there too. Raises InputError where not even one frame comes. `close` (or `with`) frees the file early.
+    A file that is cut off yields what there is, then ends; `warnings` says so. Damaged frames inside are
+    skipped and counted there too. Raises InputError where not even one frame comes. `close` (or `with`)
+    frees the file early.
     """
 
     def __init__(self, info: MediaInfo, first: int = 0, stop: int | None = None) -> None:
@@ -155,16 +156,16 @@ class Reader(Iterator[Frame]):
         reached = float(time + step)
         if claimed - reached > max(_MISSING_S, 3 * float(step)):
             self.warnings.append(
-                f"{self._info.path.name} should last {claimed:.1f} s, but its picture ends at {reached:.1f} s; "
-                "what there is was read."
+                f"{self._info.path.name} should last {claimed:.1f} s, but its picture ends at "
+                f"{reached:.1f} s; what there is was read."
             )
 
 
 def read_frames(info: MediaInfo, *, first: int = 0, stop: int | None = None) -> Reader:
     """Reads frames `first` to `stop` (exclusive; None: to the end) of an input that `probe` described.
 
-    Starting at a later frame gives the numbers, times and pixels of a reading from the start; where seeking cannot
-    promise that, the frames before are decoded and dropped.
+    Starting at a later frame gives the numbers, times and pixels of a reading from the start; where seeking
+    cannot promise that, the frames before are decoded and dropped.
     """
     return Reader(info, first, stop)
 
@@ -191,7 +192,7 @@ def _sequence_picture(info: MediaInfo, path: Path) -> NDArray:
     own = probe(path)
     if (own.width, own.height) != (info.width, info.height):
         raise InputError(
-            f"{path.name} is {own.width}x{own.height}, but the sequence began with {info.width}x{info.height}.",
+            f"{path.name} is {own.width}x{own.height}, the pictures before it {info.width}x{info.height}.",
             remedy="Make all pictures of the folder the same size, or restore them one by one.",
         )
     rgb = read_still(own)

@@ -1,7 +1,8 @@
-"""Finding where decoding may start so that a frame keeps the number and the pixels it has when read from the start.
+"""Finding where decoding may start so that a frame keeps the number and the pixels it has when read from the
+start.
 
-Containers know keyframes by time, not by number. One pass over the packets, without decoding, says how many pictures
-lie before each keyframe; it reads the file but costs a small fraction of decoding it.
+Containers know keyframes by time, not by number. One pass over the packets, without decoding, says how many
+pictures lie before each keyframe; it reads the file but costs a small fraction of decoding it.
 """
 
 from array import array
@@ -19,7 +20,8 @@ _SPARE_KEYFRAMES = 1
 class SeekPoint:
     """Where to seek to, and what comes there.
 
-    keyframe_pts: timestamp to seek to. target_pts: timestamp of the frame asked for. Both in the stream's time base.
+    keyframe_pts: timestamp to seek to. target_pts: timestamp of the frame asked for. Both in the stream's
+    time base.
     """
 
     keyframe_pts: int

@@ -34,7 +34,8 @@ def sequence_files(folder: Path) -> list[Path]:
 def probe_sequence(folder: Path, rate: Fraction | int | float | str) -> MediaInfo:
     """Describes a folder of pictures shown `rate` a second.
 
-    Size, depth and colour are those of the first picture; the reader refuses one of another size when it comes to it.
+    Size, depth and colour are those of the first picture; the reader refuses one of another size when it
+    comes to it.
     Raises InputError where there is no picture, UsageError for a rate that is not positive.
     """
     try:

@@ -1,12 +1,14 @@
 """Finds shot changes while frames stream by.
 
-Two neighbouring frames of one shot show the same things a little moved; across a cut nothing finds its counterpart.
-So each block of a small thumbnail looks for itself in the other frame, within reach of a fast pan, by normalised
-correlation, which brightness and contrast do not disturb. What remains unlike is the frame's `distance`, 0 to 1.
+Two neighbouring frames of one shot show the same things a little moved; across a cut nothing finds its
+counterpart. So each block of a small thumbnail looks for itself in the other frame, within reach of a fast
+pan, by normalised correlation, which brightness and contrast do not disturb. What remains unlike is the
+frame's `distance`, 0 to 1.
 
-Why not PySceneDetect's detectors: they compare pixels in place, so that pans need high thresholds that miss soft cuts,
-and they never report a cut within their window of a clip's first or last frames, which shots restored one by one would
-then lack. Here a decision depends on the frames since the last cut (five at most) and on up to three ahead, of which
+Why not PySceneDetect's detectors: they compare pixels in place, so that pans need high thresholds that miss
+soft cuts, and they never report a cut within their window of a clip's first or last frames, which shots
+restored one by one would then lack. Here a decision depends on the frames since the last cut (five at most)
+and on up to three ahead, of which
 only a return to the old picture counts: a shot restored alone is cut just as it is within its clip.
 """
 
@@ -51,8 +53,9 @@ class _Seen:
 def mark_shots(frames: Iterator[Frame]) -> Iterator[tuple[int, Frame]]:
     """Yields (shot, frame) for every frame, in order; shots count from 0.
 
-    Holds at most four frames. A shot may be one frame long. Light flashes that last up to three frames are no cuts,
-    nor are pans, zooms and fades; a false cut costs little, a missed one much, so doubt counts as a cut.
+    Holds at most four frames. A shot may be one frame long. Light flashes that last up to three frames are
+    no cuts, nor are pans, zooms and fades; a false cut costs little, a missed one much, so doubt counts as a
+    cut.
     """
     seen = (_Seen(frame, thumbnail(frame.rgb)) for frame in frames)
     ahead: deque[_Seen] = deque(islice(seen, 1))
@@ -87,7 +90,8 @@ def _is_cut(far: float, history: deque[float]) -> bool:
 def _flash_length(before: _Seen, after: list[_Seen]) -> int:
     """How many of the next frames, this one not counted, belong to a flash; 0 where it is none.
 
-    before: the last frame of the shot. after: the frame in doubt and those behind it, as far as they are known.
+    before: the last frame of the shot. after: the frame in doubt and those behind it, as far as they are
+    known.
     """
     change = after[0].thumbnail[..., 0] - before.thumbnail[..., 0]
     brighter = np.mean(change > _FLASH_STEP)
@@ -110,44 +114,48 @@ def thumbnail(rgb: NDArray) -> NDArray[np.float32]:
 
 
 def distance(one: NDArray[np.float32], other: NDArray[np.float32]) -> float:
-    """How little two thumbnails show of the same: 0 the same scene, moved or lit differently, 1 nothing in common."""
+    """How little two thumbnails have in common: 0 the same scene, moved or lit otherwise, 1 nothing."""
     return (_unmatched(one, other) + _unmatched(other, one)) / 2
 
 
 def _unmatched(one: NDArray[np.float32], other: NDArray[np.float32]) -> float:
-    """The share of `one`'s contrast that has no counterpart in `other`."""
+    """The share of `one`'s contrast that has no counterpart in `other`.
+
+    The likeness of two blocks is their normalised correlation; where both are flat the floor takes over, and
+    it is that of their colours.
+    """
     padded = cv2.copyMakeBorder(other, _REACH_Y, _REACH_Y, _REACH_X, _REACH_X, cv2.BORDER_REPLICATE)
     means = cv2.blur(padded, (_BLOCK_W, _BLOCK_H))
     variances = (cv2.blur(padded * padded, (_BLOCK_W, _BLOCK_H)) - means * means).sum(-1).clip(0)
-    total = lost = 0.0
-    for top in range(0, _HEIGHT, _BLOCK_H):
-        for left in range(0, _WIDTH, _BLOCK_W):
-            block = np.ascontiguousarray(one[top : top + _BLOCK_H, left : left + _BLOCK_W])
-            window = padded[top : top + _BLOCK_H + 2 * _REACH_Y, left : left + _BLOCK_W + 2 * _REACH_X]
-            # blur() keeps the size; the means of whole blocks lie half a block inside.
-            rows = slice(top + _BLOCK_H // 2, top + _BLOCK_H // 2 + 2 * _REACH_Y + 1)
-            columns = slice(left + _BLOCK_W // 2, left + _BLOCK_W // 2 + 2 * _REACH_X + 1)
-            likeness, contrast = _best_match(block, window, means[rows, columns], variances[rows, columns])
-            weight = contrast + _FLOOR
-            total += weight
-            lost += weight * (1 - likeness)
-    return lost / total
-
-
-def _best_match(
-    block: NDArray[np.float32],
-    window: NDArray[np.float32],
-    means: NDArray[np.float32],
-    variances: NDArray[np.float32],
-) -> tuple[float, float]:
-    """The best likeness (0..1) of a block within a window, and the block's contrast (variance).
-
-    Where both are flat the floor takes over, and likeness is that of their colours.
-    """
-    covariance = cv2.matchTemplate(window, block, cv2.TM_CCOEFF) / (_BLOCK_W * _BLOCK_H)
-    own_mean = block.mean(axis=(0, 1))
-    contrast = float(block.var(axis=(0, 1)).sum())
-    colour_steps = np.abs(means - own_mean).sum(-1) / _COLOUR_STEP
+    covariances = np.stack(
+        [
+            cv2.matchTemplate(
+                padded[top : top + _BLOCK_H + 2 * _REACH_Y, left : left + _BLOCK_W + 2 * _REACH_X],
+                one[top : top + _BLOCK_H, left : left + _BLOCK_W],
+                cv2.TM_CCOEFF,
+            )
+            for top in range(0, _HEIGHT, _BLOCK_H)
+            for left in range(0, _WIDTH, _BLOCK_W)
+        ]
+    ) / (_BLOCK_W * _BLOCK_H)
+    blocks = one.reshape(_HEIGHT // _BLOCK_H, _BLOCK_H, _WIDTH // _BLOCK_W, _BLOCK_W, 3)
+    contrasts = blocks.var(axis=(1, 3)).sum(-1).reshape(-1, 1, 1)
+    own_means = blocks.mean(axis=(1, 3)).reshape(-1, 1, 1, 3)
+    colour_steps = np.abs(_around_blocks(means) - own_means).sum(-1) / _COLOUR_STEP
     floor = _FLOOR * (1 - colour_steps).clip(0)
-    likeness = (covariance + floor) / np.sqrt((contrast + _FLOOR) * (variances + _FLOOR))
-    return float(likeness.max().clip(0, 1)), contrast
+    likeness = (covariances + floor) / np.sqrt((contrasts + _FLOOR) * (_around_blocks(variances) + _FLOOR))
+    weights = contrasts[:, 0, 0] + _FLOOR
+    return float((weights * (1 - likeness.max(axis=(1, 2)).clip(0, 1))).sum() / weights.sum())
+
+
+def _around_blocks(blurred: NDArray) -> NDArray:
+    """Block-sized means, for each block at every place it may have moved to: (block, dy, dx, ...)."""
+    # blur() keeps the size; the means of whole areas lie half a block inside.
+    whole = blurred[_BLOCK_H // 2 :, _BLOCK_W // 2 :]
+    reach = (2 * _REACH_Y + 1, 2 * _REACH_X + 1)
+    windows = np.lib.stride_tricks.sliding_window_view(whole, reach, axis=(0, 1))
+    rows, columns = _HEIGHT // _BLOCK_H, _WIDTH // _BLOCK_W
+    blocks = windows[::_BLOCK_H, ::_BLOCK_W][:rows, :columns]
+    if blurred.ndim == 3:
+        blocks = np.moveaxis(blocks, 2, -1)
+    return blocks.reshape(rows * columns, *reach, *blurred.shape[2:])

@@ -1,9 +1,9 @@
 """Still pictures: reading with orientation at 8 and 16 bit, writing PNG, JPEG, WebP and TIFF."""
 
 import io
-import os
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import av.error
@@ -36,7 +36,7 @@ _EXIF_ORIENTATION_TAG = 0x0112
 
 
 def exif_orientation(path: Path) -> Orientation:
-    """How the picture is to be turned, from its EXIF; upright where it says nothing or is no picture Pillow knows."""
+    """How the picture is to be turned, from its EXIF; upright where that says nothing or cannot be read."""
     try:
         with Image.open(path) as image:
             return EXIF_ORIENTATIONS.get(image.getexif().get(_EXIF_ORIENTATION_TAG, 1), UPRIGHT)
@@ -65,7 +65,8 @@ def read_still(info: MediaInfo, path: Path | None = None) -> NDArray:
 def write_still(path: Path, rgb: NDArray, quality: int, *, bit_depth: int = 8) -> None:
     """Writes one picture in the format of the path's suffix; it gets its name when it is whole.
 
-    rgb: (H, W, 3), uint8 or uint16 (full scale). quality: 0 to 100, used by JPEG and WebP (100: lossless WebP).
+    rgb: (H, W, 3), uint8 or uint16 (full scale). quality: 0 to 100, used by JPEG and WebP (100: lossless
+    WebP).
     bit_depth: above 8, PNG and TIFF are written with 16 bits a component; JPEG and WebP hold 8.
     Raises OutputError where the place cannot be written or is full.
     """
@@ -75,7 +76,7 @@ def write_still(path: Path, rgb: NDArray, quality: int, *, bit_depth: int = 8) -
     with output_errors(path):
         try:
             part.write_bytes(_encode_still(_to_depth(rgb, deep), suffix, quality))
-            os.replace(part, path)
+            part.replace(path)
         finally:
             part.unlink(missing_ok=True)
 
@@ -96,7 +97,7 @@ def _encode_still(rgb: NDArray, suffix: str, quality: int) -> bytes:
         (".png", np.uint8): ("png", "rgb24"),
         (".png", np.uint16): ("png", "rgb48be"),
     }.get((suffix, rgb.dtype.type), ("tiff", "rgb48le" if rgb.dtype == np.uint16 else "rgb24"))
-    encoder = av.CodecContext.create(codec, "w")
+    encoder: Any = av.CodecContext.create(codec, "w")
     encoder.height, encoder.width = rgb.shape[:2]
     encoder.pix_fmt = pixel_format
     encoder.time_base = Fraction(1, 25)

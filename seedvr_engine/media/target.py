@@ -49,12 +49,13 @@ _DEPTHS = {
 class Target:
     """The format of an output.
 
-    width, height: pixels. container: "mp4", "mkv", "webm", "mov", "png" (for a clip: a folder of numbered pictures),
-    and for a picture also "jpg", "webp", "tiff".
+    width, height: pixels.
+    container: "mp4", "mkv", "webm", "mov", "png" (for a clip: a folder of numbered pictures),
+        and for a picture also "jpg", "webp", "tiff".
     codec: "h264", "h265", "vp9", "av1", "prores", "ffv1" (lossless), or the picture format.
     bit_depth: 8 or 10; lossless codecs (ffv1, png, tiff) then keep all 16 bits they are given.
-    quality: 0 to 100, one scale for every codec; 80 is the default and hard to tell from the source, 100 is for
-    masters. x264's CRF is 40 - 0.275 * quality: 18 at 80.
+    quality: 0 to 100, one scale for every codec; 80 is the default and hard to tell from the source, 100 is
+    for masters. x264's CRF is 40 - 0.275 * quality: 18 at 80.
     time_base: unit of the timestamps written, seconds. rate: nominal frames a second.
     """
 
@@ -100,8 +101,8 @@ def choose_target(
 ) -> Target:
     """Decides the output's format.
 
-    size: (height, width). output: its name, whose suffix counts unless `container` is given; None with no container:
-    for a clip MP4 where it keeps every stream of the source, else MKV; for a picture PNG.
+    size: (height, width). output: its name, whose suffix counts unless `container` is given; None with no
+    container: for a clip MP4 where it keeps every stream of the source, else MKV; for a picture PNG.
     codec, quality: None for the container's default and 80.
     Raises UsageError for a combination that does not exist.
     """
@@ -142,7 +143,7 @@ def choose_target(
 
 
 def default_container(source: MediaInfo) -> str:
-    """The container that loses nothing of a clip: MP4, which plays everywhere, or MKV, which holds everything."""
+    """The container that loses nothing: MP4, which plays everywhere, or MKV, which holds everything."""
     losses = {name: len(lost_streams(source, name)) for name in ("mp4", "mkv")}
     return "mp4" if losses["mp4"] <= losses["mkv"] else "mkv"
 

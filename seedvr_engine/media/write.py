@@ -1,13 +1,15 @@
-"""Writes a clip in segments: closed groups of pictures, each a file of its own, joined later without re-encoding.
+"""Writes a clip in segments: closed groups of pictures, each a file of its own, joined later without
+re-encoding.
 
 A segment is a NUT file (MOV for ProRes): NUT keeps timestamps in any unit exactly, where Matroska rounds to
 milliseconds. A folder of pictures is written as segments that are folders.
 """
 
+from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
-from typing import Protocol
+from typing import Any, Protocol
 
 import av
 from numpy.typing import NDArray
@@ -33,8 +35,8 @@ __all__ = ["SegmentWriter", "Target", "choose_target", "container_of", "join_seg
 class SegmentWriter:
     """Encodes one segment; use as a context manager.
 
-    The file (a folder where `target.codec` is "png") gets its name `path` when `close` has made it whole; until then
-    it is `path` with ".part" behind. Leaving the block by an exception removes it.
+    The file (a folder where `target.codec` is "png") gets its name `path` when `close` has made it whole;
+    until then it is `path` with ".part" behind. Leaving the block by an exception removes it.
     Raises OutputError where the place cannot be written or is full.
     """
 
@@ -43,16 +45,19 @@ class SegmentWriter:
         self._part = path.with_name(path.name + ".part")
         self._writer: _Writer | None = None
         self.frames = 0
+        make = PictureFolder if target.codec == "png" else _Video
         with output_errors(path):
-            self._writer = (
-                PictureFolder(self._part, target) if target.codec == "png" else _Video(self._part, target)
-            )
+            try:
+                self._writer = make(self._part, target)
+            except BaseException:
+                _remove_quietly(self._part)
+                raise
 
     def write(self, rgb: NDArray, time: Fraction) -> None:
         """Adds a frame.
 
-        rgb: (H, W, 3) of the target's size, uint8 or uint16 (full scale). time: seconds on the source's clock,
-        rising from frame to frame.
+        rgb: (H, W, 3) of the target's size, uint8 or uint16 (full scale). time: seconds on the source's
+        clock, rising from frame to frame.
         """
         if rgb.shape != (self._target.height, self._target.width, 3):
             raise ValueError(f"frame of shape {rgb.shape} for {self._target.width}x{self._target.height}")
@@ -81,11 +86,9 @@ class SegmentWriter:
         """Gives up: nothing is left on the disk."""
         writer, self._writer = self._writer, None
         if writer is not None:
-            try:
-                writer.close()
-            except OSError:
-                pass  # The disk has failed already; what matters is that the rest goes.
-            remove(self._part)
+            with suppress(OSError):  # A disk that failed may fail again; what matters is that the rest goes.
+                writer.close(whole=False)
+            _remove_quietly(self._part)
 
     def __enter__(self) -> "SegmentWriter":
         return self
@@ -101,7 +104,7 @@ class SegmentWriter:
 
 class _Writer(Protocol):
     def write(self, rgb: NDArray, time: Fraction) -> None: ...
-    def close(self) -> None: ...
+    def close(self, *, whole: bool = True) -> None: ...
 
 
 class _Video:
@@ -115,8 +118,9 @@ class _Video:
         options = {"movie_timescale": str(target.time_base.denominator)} if target.codec == "prores" else {}
         self._container = av.open(str(part), "w", format=segment_format(target), container_options=options)
         try:
-            self._stream = self._container.add_stream(encoder.name, rate=target.rate, options=encoder.options)
-            context = self._stream.codec_context
+            # PyAV's stubs know only a few encoders by name.
+            stream: Any = self._container.add_stream(encoder.name, rate=target.rate, options=encoder.options)
+            self._stream, context = stream, stream.codec_context
             context.width, context.height, context.pix_fmt = target.width, target.height, encoder.pixel_format
             context.time_base = self._base
             context.gop_size = keyframe_interval(target)
@@ -134,9 +138,16 @@ class _Video:
         self._last_pts = pts
         self._container.mux(self._stream.encode(self._make_frame(rgb, pts, self._base)))
 
-    def close(self) -> None:
+    def close(self, *, whole: bool = True) -> None:
         try:
-            if self._last_pts is not None:
+            if whole and self._last_pts is not None:
                 self._container.mux(self._stream.encode(None))
         finally:
             self._container.close()
+
+
+def _remove_quietly(path: Path) -> None:
+    with suppress(
+        OSError
+    ):  # Where it could not be made it cannot be removed; the first failure is the one to tell.
+        remove(path)

@@ -21,14 +21,14 @@ _BARS = ((1, 1, 1), (1, 1, 0), (0, 1, 1), (0, 1, 0), (1, 0, 1), (1, 0, 0), (0, 0
 def scene(
     seed: int, frames: int, size: tuple[int, int] = (48, 64), *, speed: float = 1.0, noise: float = 0.0
 ) -> list[NDArray[np.uint8]]:
-    """A shot: overlapping discs over a soft background, drifting. size: (height, width); speed: pixels a frame."""
+    """A shot: drifting discs over a soft background. size: (height, width); speed: pixels a frame."""
     rng = np.random.default_rng(seed)
     height, width = size
     margin = int(abs(speed) * frames) + 2
     canvas = _dead_leaves(rng, height, width + margin)
     shots = []
     for index in range(frames):
-        left = int(round(index * abs(speed)))
+        left = round(index * abs(speed))
         frame = canvas[:, left : left + width].astype(np.float64)
         if noise:
             frame = frame + rng.normal(0, noise, frame.shape)
@@ -91,8 +91,10 @@ def yuv_frame(codes: NDArray[np.float64], pixel_format: str) -> av.VideoFrame:
 class ClipSpec:
     """How a clip is written.
 
-    times: seconds of each frame, None for a steady rate. colour: matrix name and range, both None for untagged.
-    tags: further attributes of the codec context. tracks: sound, one array of samples (-1..1) each, starting at 0.
+    times: seconds of each frame, None for a steady rate. colour: matrix name and range, both None for
+    untagged.
+    tags: further attributes of the codec context. tracks: sound, one array of samples (-1..1) each, starting
+    at 0.
     """
 
     codec: str = "libx264"
@@ -116,7 +118,9 @@ class ClipSpec:
     interlaced: bool = False
 
 
-def write_clip(path: Path, frames: Iterable[NDArray[np.uint8] | av.VideoFrame], spec: ClipSpec | None = None) -> Path:
+def write_clip(
+    path: Path, frames: Iterable[NDArray[np.uint8] | av.VideoFrame], spec: ClipSpec | None = None
+) -> Path:
     """Encodes frames (RGB arrays or frames ready to encode) into `path`; the suffix says which container."""
     spec = spec or ClipSpec()
     frames = list(frames)
@@ -188,7 +192,13 @@ def _video_frame(frame: NDArray[np.uint8] | av.VideoFrame, index: int, spec: Cli
 def _chapters(spec: ClipSpec) -> list[dict[str, Any]]:
     base = Fraction(1, 1000)
     return [
-        {"id": n, "start": int(a * 1000), "end": int(b * 1000), "time_base": base, "metadata": {"title": title}}
+        {
+            "id": n,
+            "start": int(a * 1000),
+            "end": int(b * 1000),
+            "time_base": base,
+            "metadata": {"title": title},
+        }
         for n, (a, b, title) in enumerate(spec.chapters)
     ]
 

@@ -16,7 +16,9 @@ from tests.media.clips import scene
 
 def _picture(deep=False):
     picture = scene(5, 1)[0]
-    return picture.astype(np.uint16) * 257 + np.arange(64, dtype=np.uint16)[None, :, None] if deep else picture
+    return (
+        picture.astype(np.uint16) * 257 + np.arange(64, dtype=np.uint16)[None, :, None] if deep else picture
+    )
 
 
 @pytest.mark.parametrize("suffix", ["png", "tiff", "webp"])
