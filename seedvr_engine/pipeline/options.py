@@ -52,7 +52,6 @@ class Options:
     end: float | None = None
     container: str | None = None
     codec: str | None = None
-    bit_depth: int | None = None
     quality: int | None = None
     device: str = "auto"
 
@@ -63,11 +62,11 @@ class Options:
             ("fit", get_args(Fit)),
             ("colour", get_args(ColourCorrection)),
             ("detail", get_args(Detail)),
-            ("bit_depth", (None, 8, 10)),
         ):
             if getattr(self, name) not in choices:
-                known = ", ".join(str(choice) for choice in choices if choice is not None)
-                raise UsageError(f"{name} is {getattr(self, name)!r}.", remedy=f"Choose one of {known}.")
+                raise UsageError(
+                    f"{name} is {getattr(self, name)!r}.", remedy=f"Choose one of {', '.join(choices)}."
+                )
         for name, low, high in (
             ("seed", 0, 2**63 - 1),
             ("steps", 1, 50),

@@ -1,0 +1,85 @@
+"""Frames of a file, shot after shot."""
+
+from collections.abc import Iterator
+from fractions import Fraction
+
+from seedvr_engine.media.info import MediaInfo
+from seedvr_engine.media.read import Frame, Reader, read_frames
+from seedvr_engine.media.shots import mark_shots
+from seedvr_engine.pipeline.background import Prefetched
+
+_AHEAD_BYTES = 2**28
+
+
+def frames_ahead(info: MediaInfo) -> int:
+    """How many decoded frames may wait, so that reading never holds more than 256 MB."""
+    frame_bytes = info.width * info.height * 3 * (2 if info.bit_depth > 8 else 1)
+    return max(2, min(32, _AHEAD_BYTES // max(1, frame_bytes)))
+
+
+class ShotStream:
+    """Reads on from one frame of a file, in a thread of its own, and hands the frames out by shots.
+
+    first: number in the file to begin with. start, end: seconds; frames outside are left out. detect: look
+    for cuts; without, everything is one shot. known: frames before this number are known to hold no cut, as
+    they were read before.
+    """
+
+    def __init__(
+        self,
+        info: MediaInfo,
+        first: int,
+        *,
+        start: Fraction | None = None,
+        end: Fraction | None = None,
+        detect: bool = True,
+        known: int = 0,
+    ) -> None:
+        self._reader = read_frames(info, first=first)
+        self._known = known
+        self._frames = Prefetched(
+            lambda: _marked(_between(self._reader, start, end), detect), frames_ahead(info)
+        )
+        self._marked = iter(self._frames)
+        self._next = next(self._marked, None)
+
+    @property
+    def next_frame(self) -> Frame | None:
+        """The first frame of the next shot; None at the end."""
+        return self._next[1] if self._next is not None else None
+
+    def shot(self) -> Iterator[Frame]:
+        """Yields frames up to the next cut or the end."""
+        shot = None
+        while self._next is not None:
+            number, frame = self._next
+            if shot is not None and number != shot and frame.number > self._known:
+                return
+            shot = number
+            self._next = next(self._marked, None)
+            yield frame
+
+    @property
+    def warnings(self) -> list[str]:
+        """What the reader met."""
+        return self._reader.warnings
+
+    def close(self) -> None:
+        """Lets go of the file."""
+        self._frames.close()
+
+
+def _between(reader: Reader, start: Fraction | None, end: Fraction | None) -> Iterator[Frame]:
+    with reader:
+        for frame in reader:
+            if end is not None and frame.time >= end:
+                return
+            if start is None or frame.time >= start:
+                yield frame
+
+
+def _marked(frames: Iterator[Frame], detect: bool) -> Iterator[tuple[int, Frame]]:
+    if detect:
+        yield from mark_shots(frames)
+    else:
+        yield from ((0, frame) for frame in frames)

@@ -1,0 +1,176 @@
+"""Finished work on disk, so that nothing of it is done twice.
+
+A hidden folder beside the output, named by a hash of input, options, model and version:
+
+    state.json                              the shots found so far
+    shot-000000/condition/000000-000016     latents of the condition, in runs
+    shot-000000/restored/000000-000033      latents of one pass of the transformer
+    segments/000000000                      encoded output, one file (or folder) for each run of frames
+
+Every file gets its name when it is whole; what has its name is finished.
+"""
+
+import hashlib
+import json
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from seedvr_engine.media.opening import output_errors
+
+_HASHED_BYTES = 2**20
+
+
+@dataclass
+class Shot:
+    """Frames between two cuts. first: number in the file. frames: how many; None until its end was seen."""
+
+    first: int
+    frames: int | None = None
+
+
+def work_key(source: Path, *facts: Any) -> str:
+    """Names the work on one input with one set of facts (options, model, version): 16 hexadecimal digits.
+
+    source: a file, told by size and by its first and last megabyte, or a folder, by names, sizes and times.
+    """
+    digest = hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode())
+    if source.is_dir():
+        for path in sorted(source.iterdir()):
+            digest.update(f"{path.name} {path.stat().st_size} {path.stat().st_mtime_ns}\n".encode())
+        return digest.hexdigest()[:16]
+    size = source.stat().st_size
+    digest.update(str(size).encode())
+    with source.open("rb") as file:
+        digest.update(file.read(_HASHED_BYTES))
+        file.seek(max(0, size - _HASHED_BYTES))
+        digest.update(file.read(_HASHED_BYTES))
+    return digest.hexdigest()[:16]
+
+
+class Work:
+    """The folder of one restoration. Raises OutputError where it cannot be written."""
+
+    def __init__(self, output: Path, key: str) -> None:
+        self.folder = output.parent / f".{output.name}.{key}"
+        self.shots: list[Shot] = []
+        self.ended = False
+        with output_errors(self.folder):
+            (self.folder / "segments").mkdir(parents=True, exist_ok=True)
+        self._state = self.folder / "state.json"
+        if self._state.exists():
+            state = json.loads(self._state.read_text())
+            self.shots = [Shot(**shot) for shot in state["shots"]]
+            self.ended = state["ended"]
+
+    def save(self) -> None:
+        """Writes the shots found so far."""
+        state = {"shots": [asdict(shot) for shot in self.shots], "ended": self.ended}
+        part = self._state.with_suffix(".part")
+        with output_errors(self._state):
+            part.write_text(json.dumps(state))
+            os.replace(part, self._state)
+
+    def condition(self, shot: int) -> "Latents":
+        """The condition latents of a shot."""
+        return Latents(self._shot_folder(shot) / "condition")
+
+    def restored(self, shot: int) -> "Latents":
+        """The restored latents of a shot, one run for each stretch; stretches may share latents."""
+        return Latents(self._shot_folder(shot) / "restored")
+
+    def segment(self, first_frame: int) -> Path:
+        """Where the segment that begins with this frame of the file belongs."""
+        return self.folder / "segments" / f"{first_frame:09d}"
+
+    def segments(self) -> list[Path]:
+        """All finished segments, in order."""
+        names = (path for path in (self.folder / "segments").iterdir() if re.fullmatch(r"\d{9}", path.name))
+        return sorted(names)
+
+    def forget_latents(self, shot: int) -> None:
+        """Frees the disk of latents that nothing needs any more."""
+        shutil.rmtree(self._shot_folder(shot), ignore_errors=True)
+
+    def remove(self) -> None:
+        """Removes everything."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _shot_folder(self, shot: int) -> Path:
+        return self.folder / f"shot-{shot:06d}"
+
+
+class Latents:
+    """Latents (T, H, W, C) of a shot on disk, in runs that are written once."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def runs(self) -> list[tuple[int, int]]:
+        """Finished runs (start, stop), in order."""
+        names = (path.stem.split("-") for path in self._folder.glob("*.safetensors"))
+        return sorted((int(start), int(stop)) for start, stop in names)
+
+    def contiguous(self) -> int:
+        """How many latents there are without a gap, counted from the first."""
+        end = 0
+        for start, stop in self.runs():
+            if start > end:
+                break
+            end = max(end, stop)
+        return end
+
+    def write(self, start: int, latents: Tensor) -> None:
+        """Keeps a run (T, H, W, C); it counts once it is whole."""
+        path = self._path(start, start + len(latents))
+        part = path.with_suffix(".part")
+        with output_errors(path):
+            self._folder.mkdir(parents=True, exist_ok=True)
+            save_file({"latents": latents.contiguous().cpu()}, part)
+            os.replace(part, path)
+
+    def read_run(self, start: int, stop: int) -> Tensor:
+        """A run as it was written."""
+        with safe_open(self._path(start, stop), "pt") as file:
+            return file.get_tensor("latents")
+
+    def read(self, start: int, stop: int) -> Tensor:
+        """Latents start to stop; where runs share latents, they fade from the earlier into the later run."""
+        out: Tensor | None = None
+        filled = start
+        for run_start, run_stop, latents in self._covering(start, stop):
+            if out is None:
+                out = latents.new_empty((stop - start, *latents.shape[1:]))
+            begin, end = max(start, run_start), min(stop, run_stop)
+            for index in range(begin, end):
+                new = latents[index - run_start]
+                if index < filled:
+                    share = self._share(index, run_start)
+                    new = torch.lerp(out[index - start].float(), new.float(), share).to(new.dtype)
+                out[index - start] = new
+            filled = max(filled, end)
+        if out is None or filled < stop:
+            raise ValueError(f"latents {filled} to {stop} of {self._folder} are not there")
+        return out
+
+    def _share(self, index: int, run_start: int) -> float:
+        """Weight of the run that starts at `run_start` where the one before it still lasts."""
+        before = max(stop for start, stop in self.runs() if start < run_start < stop)
+        return (index - run_start + 1) / (before - run_start + 1)
+
+    def _covering(self, start: int, stop: int) -> Iterator[tuple[int, int, Tensor]]:
+        for run_start, run_stop in self.runs():
+            if run_start < stop and run_stop > start:
+                yield run_start, run_stop, self.read_run(run_start, run_stop)
+
+    def _path(self, start: int, stop: int) -> Path:
+        return self._folder / f"{start:06d}-{stop:06d}.safetensors"
