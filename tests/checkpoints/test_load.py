@@ -226,9 +226,10 @@ def test_host_memory_holds_one_copy_while_loading(tmp_path: Path, ending: str) -
         [sys.executable, "-c", MEASURE, str(path)],
         capture_output=True,
         text=True,
-        check=True,
+        check=False,
         cwd=Path(__file__).parents[2],
     )
+    assert result.returncode == 0, result.stderr
     peak, weights = map(int, result.stdout.split())
     assert weights > 50e6
     assert peak < 1.3 * weights
