@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import Any, Protocol
 
 import av
+from av.packet import Packet
 from numpy.typing import NDArray
 
 from seedvr_engine.errors import OutputError
@@ -114,6 +115,8 @@ class _Video:
         encoder = encoder_for(target)
         self._base = target.time_base
         self._last_pts: int | None = None
+        self._first_dts, self._packets = 0, 0
+        self._reordered = segment_format(target) == "nut"
         self._make_frame = FrameMaker(target.colour, encoder.pixel_format)
         options = {"movie_timescale": str(target.time_base.denominator)} if target.codec == "prores" else {}
         self._container = av.open(str(part), "w", format=segment_format(target), container_options=options)
@@ -133,15 +136,26 @@ class _Video:
 
     def write(self, rgb: NDArray, time: Fraction) -> None:
         pts = round((time + SEGMENT_LEAD_S) / self._base)
-        if self._last_pts is not None and pts <= self._last_pts:
+        if self._last_pts is None:
+            self._first_dts = pts - round(SEGMENT_LEAD_S / 2 / self._base)
+        elif pts <= self._last_pts:
             pts = self._last_pts + 1
         self._last_pts = pts
-        self._container.mux(self._stream.encode(self._make_frame(rgb, pts, self._base)))
+        self._mux(self._stream.encode(self._make_frame(rgb, pts, self._base)))
+
+    def _mux(self, packets: list[Packet]) -> None:
+        for packet in packets:
+            if self._reordered:
+                # x265 now and then gives a decode time after the picture's own when it is flushed early. NUT keeps
+                # none and the join makes its own, so any that rise and come early enough will do.
+                packet.dts = self._first_dts + self._packets
+            self._packets += 1
+            self._container.mux(packet)
 
     def close(self, *, whole: bool = True) -> None:
         try:
             if whole and self._last_pts is not None:
-                self._container.mux(self._stream.encode(None))
+                self._mux(self._stream.encode(None))
         finally:
             self._container.close()
 

@@ -154,7 +154,8 @@ def write_clip(
 def _options(spec: ClipSpec) -> dict[str, str]:
     if not spec.codec.startswith("libx26"):
         return {}
-    extra = {"x265-params": "log-level=none"} if spec.codec == "libx265" else {}
+    # Flushed after a few frames, x265 with B frames sometimes gives packets decode times that no muxer takes.
+    extra = {"x265-params": "log-level=none:bframes=0"} if spec.codec == "libx265" else {}
     if spec.interlaced:
         extra["x264-params"] = "interlaced=1:tff=1"
     return spec.options | extra

@@ -105,6 +105,17 @@ def test_the_same_frames_give_the_same_file(tmp_path):
         assert one == _write(tmp_path / "two", target, frames).read_bytes()
 
 
+@pytest.mark.parametrize("codec", ["h264", "h265", "vp9", "av1"])
+def test_segments_of_few_frames_keep_them_all_at_their_times(tmp_path, codec):
+    target = replace(PLAIN, codec=codec, container="mkv")
+    frames = scene(7, 7)
+    for count in range(1, 8):
+        _write(tmp_path / "piece", target, frames[:count])
+        with av.open(str(tmp_path / "piece"), format="nut") as container:
+            times = [frame.pts * frame.time_base - 60 for frame in container.decode(video=0)]
+        assert times == [Fraction(n, 25) for n in range(count)]
+
+
 def test_a_segment_has_its_name_only_when_it_is_whole(tmp_path):
     with SegmentWriter(tmp_path / "piece", PLAIN) as writer:
         writer.write(scene(1, 1)[0], Fraction(0))
