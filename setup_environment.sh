@@ -231,29 +231,37 @@ torch_version() {
     "$venv/bin/python" -I -c 'from importlib.metadata import version; print(version("torch"))' 2>/dev/null || true
 }
 
-# $1 the build. Builds lie on PyTorch's own index; a wheel that pip knows from elsewhere (find-links) does as well.
+# $1 the build. It comes from where pip is set up to look, else from PyTorch's own index.
 install_torch() {
-    local wanted=$TORCH+$1 offered=""
+    local wanted=$TORCH+$1
     [[ $(torch_version) != "$wanted" ]] || return 0
-    if [[ $1 != plain ]]; then
-        offered=$(pip index versions torch --index-url "$TORCH_INDEX/$1" --retries 1 --timeout 10 2>/dev/null || true)
-        # Pip lists versions separated by commas and newlines.
-        if [[ " ${offered//[,$'\n']/ } " == *" $wanted "* ]]; then
-            say "Installing torch $wanted."
-            with_retries pip install --index-url "$TORCH_INDEX/$1" --constraint "$root/requirements.txt" "torch==$wanted"
-            return
-        fi
-        say "$TORCH_INDEX/$1 does not answer or has no torch $wanted for this Python: taking torch $TORCH from PyPI." \
+    local constraint=(--constraint "$root/requirements.txt") index=(--index-url "$TORCH_INDEX/$1")
+    say "Installing torch $TORCH ($1)."
+    if [[ $1 == plain ]]; then
+        with_retries pip install "${constraint[@]}" "torch==$TORCH"
+    elif is_offered "$wanted"; then
+        with_retries pip install "${constraint[@]}" "torch==$wanted"
+    elif is_offered "$wanted" "${index[@]}"; then
+        with_retries pip install "${constraint[@]}" "${index[@]}" "torch==$wanted"
+    else
+        say "$TORCH_INDEX/$1 gives no answer or has no torch $wanted for this Python: taking torch $TORCH from PyPI." \
             "On Linux that one brings CUDA 13 along: several GB, needed or not."
+        with_retries pip install "${constraint[@]}" "torch==$TORCH"
     fi
-    with_retries pip install --constraint "$root/requirements.txt" "torch==$TORCH"
+}
+
+# Does pip find version $1 of torch? Further arguments are pip's. A silent server costs half a minute at most.
+is_offered() {
+    local versions
+    versions=$(pip index versions torch --retries 1 --timeout 10 "${@:2}" 2>/dev/null) || return 1
+    [[ " ${versions//[,()$'\n']/ } " == *" $1 "* ]]
 }
 
 # $1 base or dev, $2 the build of torch
 install_packages() {
     local lock=$root/requirements.txt
     [[ $1 == base ]] || lock=$root/requirements-dev.txt
-    say "Installing $(grep -cE '^[A-Za-z]' "$root/requirements.txt") packages."
+    say "Installing the packages of ${lock##*/}."
     with_retries pip install --quiet --requirement "$lock" || return
     install_torch "$2" || return
     # The lock holds setuptools, so nothing is fetched to build our own package.
@@ -262,6 +270,8 @@ install_packages() {
 
 # Computes something with torch, on the GPU too where its build is for one. A GPU that fails is told, the CPU must do.
 verify() {
+    local conflicts
+    conflicts=$(pip check) || { say "$conflicts" && return 1; }
     "$venv/bin/python" -I - "$1" >&2 <<'PY'
 import sys
 
@@ -297,7 +307,7 @@ make_environment() {
     check_disk "$build"
     install_packages "$1" "$build" ||
         fail "The packages could not be installed; pip says why above. The same command goes on from here."
-    verify "$build" && pip check >&2 ||
+    verify "$build" ||
         fail "The environment does not work. Delete $venv and run this again; if that changes nothing, report the lines above."
     write_stamps "$1"
     say "Ready: Python $(python_version "$venv/bin/python"), torch $(torch_version)."
