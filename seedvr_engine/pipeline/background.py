@@ -1,4 +1,4 @@
-"""Reading and writing beside the computing: bounded queues between threads, so that neither side waits for long."""
+"""Reading and writing beside the computing, through bounded queues, so that neither side waits for long."""
 
 import threading
 from collections.abc import Callable, Iterator

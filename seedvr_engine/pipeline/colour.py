@@ -55,7 +55,7 @@ CORRECTIONS: dict[str, Correction] = {"wavelet": wavelet, "lab": lab, "adain": a
 
 
 def low_frequencies(picture: Tensor) -> Tensor:
-    """Five blurs in a row, [1 2 1] x [1 2 1] / 16 with dilation 1, 2, 4, 8, 16, edges repeated; (B, C, H, W)."""
+    """Five blurs in a row, [1 2 1] x [1 2 1] / 16 dilated by 1, 2, 4, 8, 16, edges repeated; (B, C, H, W)."""
     channels = picture.shape[1]
     tap = torch.tensor([0.25, 0.5, 0.25], dtype=picture.dtype, device=picture.device)
     column = tap.view(1, 1, 3, 1).expand(channels, 1, 3, 1)

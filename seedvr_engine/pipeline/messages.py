@@ -4,7 +4,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-Stage = Literal["starting", "encoding", "restoring", "decoding", "joining"]
+Stage = Literal["start", "encode", "restore", "decode", "join"]
 
 
 @dataclass(frozen=True)

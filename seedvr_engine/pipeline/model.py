@@ -119,14 +119,17 @@ def preview_choice() -> ModelChoice:
 
 
 def _released(name: str, files: ModelFiles) -> ModelChoice:
+    dit, vae = plan_loading(files.dit.path).network.config, plan_loading(files.vae.path).network.config
+    assert isinstance(dit, DiTConfig)
+    assert isinstance(vae, VAEConfig)
     stats = [path.stat() for path in (files.dit.path, files.vae.path, files.text_pos, files.text_neg)]
     fingerprint = "/".join(f"{stat.st_size}-{stat.st_mtime_ns}" for stat in stats)
     known = name if name in MODELS else files.dit.path.stem
     return ModelChoice(
         known,
         f"SeedVR2 {files.dit.model or known}",
-        plan_loading(files.dit.path).network.config,
-        plan_loading(files.vae.path).network.config,
+        dit,
+        vae,
         "decoded",
         noisy=True,
         text_tokens=len(load_text(files.text_pos, files.text_neg)[0]),
@@ -149,7 +152,9 @@ def load_model(choice: ModelChoice, device: torch.device, precision: str, *, wei
         files = choice.files
         dit = load_dit(files.dit.path, dtype, "cpu" if weights_on_host else device)
         if weights_on_host:
-            _outside_blocks_to(dit, device)
+            for name, child in dit.named_children():
+                child.to("cpu" if name == "blocks" else device)
+            blocks_to_host(dit)
         vae = load_vae(files.vae.path, dtype, device)
         texts = load_text(files.text_pos, files.text_neg, dtype, device)
     except torch.OutOfMemoryError as error:
@@ -160,10 +165,8 @@ def load_model(choice: ModelChoice, device: torch.device, precision: str, *, wei
     return Model(choice, dit.eval(), vae.eval(), *texts, device, dtype)
 
 
-def _outside_blocks_to(dit: DiT, device: torch.device) -> None:
-    for name, child in dit.named_children():
-        if name != "blocks":
-            child.to(device)
-    if device.type == "cuda":
-        for parameter in dit.blocks.parameters():
-            parameter.data = parameter.data.pin_memory()
+def blocks_to_host(dit: DiT) -> None:
+    """Moves the transformer's blocks to host memory, pinned where there is a GPU, one tensor at a time."""
+    for parameter in dit.blocks.parameters():
+        host = parameter.data.to("cpu")
+        parameter.data = host.pin_memory() if torch.cuda.is_available() else host

@@ -16,7 +16,7 @@ _INTERVAL_S = 0.2
 class Meter:
     """Adds up the work of all stages, weighed by arithmetic, and reports a few times a second.
 
-    weights: arithmetic of one frame in "encoding", "restoring", "decoding", in any unit.
+    weights: arithmetic of one frame in "encode", "restore", "decode", in any unit.
     cancelled: asked at every step; `step` raises Cancelled when it says so.
     """
 
@@ -34,12 +34,11 @@ class Meter:
         self._device = device
         self._on_progress = on_progress
         self._cancelled = cancelled
-        self._done: dict[Stage, float] = dict.fromkeys(weights, 0.0)
+        self._done: dict[tuple[Stage, int], float] = {}
         self._started = self._stage_since = time.monotonic()
-        self._before = 0.0
-        self._written_before = 0
+        self._credited = 0.0
         self._reported = 0.0
-        self._stage: Stage = "starting"
+        self._stage: Stage = "start"
         self._shot = 0
         self._notes: list[str] = []
 
@@ -50,15 +49,19 @@ class Meter:
         self._stage, self._shot, self._stage_since = stage, shot, now
         self.report()
 
-    def credit(self, stage: Stage, frames: float) -> None:
-        """Work that an earlier run finished."""
-        self._done[stage] += frames
-        self._before = self.share
-        self._written_before = int(self._done["decoding"])
+    def credit(self, stage: Stage, shot: int, frames: float) -> None:
+        """The first frames of a shot went through a stage in an earlier run."""
+        before = self.share
+        self._done[stage, shot] = max(frames, self._done.get((stage, shot), 0.0))
+        self._credited += self.share - before
 
-    def step(self, frames: float) -> None:
-        """Some frames went through the stage under way. Raises Cancelled."""
-        self._done[self._stage] += frames
+    def reach(self, frames: float) -> None:
+        """So many frames of the shot went through the stage under way. Raises Cancelled.
+
+        Going back, as after a lack of memory, takes nothing away.
+        """
+        place = (self._stage, self._shot)
+        self._done[place] = max(frames, self._done.get(place, 0.0))
         self.check()
         if time.monotonic() - self._reported >= _INTERVAL_S:
             self.report()
@@ -82,7 +85,8 @@ class Meter:
     def share(self) -> float:
         """Share of all work that is done, 0 to 1."""
         whole = self.frames_total * sum(self._weights.values())
-        return min(1.0, sum(self._weights[stage] * frames for stage, frames in self._done.items()) / whole)
+        done = sum(self._weights[stage] * frames for (stage, _), frames in self._done.items())
+        return min(1.0, done / whole)
 
     @property
     def elapsed_s(self) -> float:
@@ -96,8 +100,8 @@ class Meter:
         self._reported = time.monotonic()
         now, peak = memory_bytes(self._device)
         share, elapsed = self.share, self.elapsed_s
-        written = int(self._done["decoding"])
-        fresh = share - self._before
+        written = int(sum(frames for (stage, _), frames in self._done.items() if stage == "decode"))
+        fresh = share - self._credited
         self._on_progress(
             Progress(
                 stage=self._stage,

@@ -5,38 +5,24 @@ latents wait on disk. Whatever is finished is kept (`pipeline.work`), and the sa
 """
 
 import gc
-import os
-import shutil
 from collections.abc import Callable
-from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
 import torch
 
 from seedvr_engine import __version__
-from seedvr_engine.errors import InputError, MemoryBudgetError, OutputError, UsageError
+from seedvr_engine.errors import InputError, MemoryBudgetError
 from seedvr_engine.media.info import MediaInfo
-from seedvr_engine.media.opening import output_errors
 from seedvr_engine.media.probe import probe
-from seedvr_engine.media.write import Target, choose_target, join_segments
+from seedvr_engine.media.write import join_segments
 from seedvr_engine.pipeline import stages
-from seedvr_engine.pipeline.cost import stage_flops
-from seedvr_engine.pipeline.disk import needed_bytes
-from seedvr_engine.pipeline.machine import this_machine
+from seedvr_engine.pipeline.forecast import Forecast, check_disk, check_output, foresee
 from seedvr_engine.pipeline.messages import Progress, Result
-from seedvr_engine.pipeline.model import (
-    DTYPES,
-    ModelChoice,
-    candidates,
-    choose_device,
-    choose_precision,
-    load_model,
-)
-from seedvr_engine.pipeline.options import DEFAULT_SIZE, Options
-from seedvr_engine.pipeline.plan import Plan, make_plan, smaller
+from seedvr_engine.pipeline.model import DTYPES, blocks_to_host, load_model
+from seedvr_engine.pipeline.options import Options
+from seedvr_engine.pipeline.plan import Plan, smaller
 from seedvr_engine.pipeline.progress import Meter
-from seedvr_engine.pipeline.size import Geometry, Size, geometry
 from seedvr_engine.pipeline.stages import Job
 from seedvr_engine.pipeline.work import Shot, Work, work_key
 
@@ -60,160 +46,76 @@ def restore(
     info: what is known of the input already (a sequence of pictures).
     Raises Cancelled, and the other errors of `seedvr_engine.errors`; finished work is kept in every case.
     """
-    options = options or Options()
-    info = info or probe(input)
-    shape = geometry(
-        (info.height, info.width),
-        Size.parse(options.size),
-        options.fit,
-        limited=options.size == DEFAULT_SIZE,
-    )
-    target = choose_target(info, shape.output, output, options.container, options.codec, options.quality)
-    output = output or default_output(info, target)
-    _check_output(info.path, output, overwrite)
-    device = choose_device(options.device)
-    precision = choose_precision(options, device)
-    choice, plan = choose_plan(candidates(options, device), options, shape, info, device, precision, plan)
-    key = work_key(info.path, options.as_dict(), str(info.rate), choice.fingerprint, precision, __version__)
-    work = Work(output, key)
-    _check_disk(info, target, shape, choice, options, output, work)
-
-    flops = stage_flops(choice.dit, choice.vae, *shape.padded, options.steps, options.guidance != 1.0)
-    meter = Meter(flops, frames_expected(info, options), device, on_progress, cancelled)
-    meter.note(f"Model: {choice.label}, {precision}. {plan.describe()}.")
+    forecast = foresee(info or probe(input), options or Options(), output, plan)
+    check_output(forecast, overwrite)
+    info, options, device = forecast.info, forecast.options, forecast.device
+    work = Work(forecast.output, _key(forecast))
+    check_disk(forecast, work.bytes())
+    meter = Meter(forecast.flops, forecast.frames, device, on_progress, cancelled)
+    meter.note(f"Model: {forecast.model.label}, {forecast.precision}. {forecast.plan.describe()}")
     for warning in info.warnings:
         meter.note(warning)
-    model = load_model(choice, device, precision, weights_on_host=plan.weight_place == "host")
-    residual = (choice.detail if options.detail == "auto" else options.detail) == "residual"
-    job = Job(info, options, shape, target, output, model, plan, work, meter, residual)
+    on_host = forecast.plan.weight_place == "host"
+    model = load_model(forecast.model, device, forecast.precision, weights_on_host=on_host)
+    job = Job(
+        info,
+        options,
+        forecast.geometry,
+        forecast.target,
+        forecast.output,
+        model,
+        forecast.plan,
+        work,
+        meter,
+        residual=(forecast.model.detail if options.detail == "auto" else options.detail) == "residual",
+    )
     try:
         with torch.inference_mode():
             _restore_shots(job)
     finally:
-        warnings = job.stream.warnings if job.stream is not None else []
         _close(job)
-    return _finish(job, [*info.warnings, *warnings])
+    return _finish(job)
 
 
-def default_output(info: MediaInfo, target: Target) -> Path:
-    """`IN_restored.EXT` beside the input."""
-    stem = info.path.stem if info.kind != "sequence" else info.path.name
-    folder = target.container == "png" and info.kind != "image"
-    return info.path.with_name(f"{stem}_restored" + ("" if folder else target.suffix))
-
-
-def frames_expected(info: MediaInfo, options: Options) -> int:
-    """How many frames will probably come; containers only guess."""
-    if info.kind == "image":
-        return 1
-    rate, duration = float(info.rate or 25), info.duration_s
-    if duration is None:
-        return info.frames_estimate or 1
-    if options.start is None and options.end is None and info.frames_estimate:
-        return info.frames_estimate
-    end = min(duration, options.end if options.end is not None else duration)
-    return max(1, round((end - (options.start or 0)) * rate))
-
-
-def choose_plan(
-    choices: list[ModelChoice],
-    options: Options,
-    shape: Geometry,
-    info: MediaInfo,
-    device: torch.device,
-    precision: str,
-    plan: Plan | None,
-) -> tuple[ModelChoice, Plan]:
-    """The first model that fits this machine's memory, and how. Raises MemoryBudgetError when none does."""
-    if plan is not None:
-        return choices[0], plan
-    refused: MemoryBudgetError | None = None
-    for choice in choices:
-        try:
-            return choice, make_plan(
-                choice.dit,
-                choice.vae,
-                height=shape.padded[0],
-                width=shape.padded[1],
-                shot_frames=frames_expected(info, options),
-                element_bytes=DTYPES[precision].itemsize,
-                machine=this_machine(device),
-                text_tokens=choice.text_tokens,
-            )
-        except MemoryBudgetError as error:
-            refused = refused or error
-    assert refused is not None
-    raise refused
-
-
-def _check_output(source: Path, output: Path, overwrite: bool) -> None:
-    if output.exists() and output.samefile(source):
-        raise UsageError("The output would replace the input.", remedy="Choose another name with `-o`.")
-    if output.exists() and not overwrite:
-        raise UsageError(f"{output} exists already.", remedy="Use --overwrite, or another name with `-o`.")
-    if not output.parent.is_dir():
-        raise OutputError(
-            f"The folder {output.parent} does not exist.",
-            remedy="Make it, or choose another place with `-o`.",
-        )
-    if not os.access(output.parent, os.W_OK):
-        raise OutputError(
-            f"The folder {output.parent} cannot be written.", remedy="Choose another place with `-o`."
-        )
-
-
-def _check_disk(
-    info: MediaInfo,
-    target: Target,
-    shape: Geometry,
-    choice: ModelChoice,
-    options: Options,
-    output: Path,
-    work: Work,
-) -> None:
-    with output_errors(output):
-        free = shutil.disk_usage(work.folder).free
-        kept = sum(path.stat().st_size for path in work.folder.rglob("*") if path.is_file())
-    needed = needed_bytes(
-        target, shape, choice.vae, frames_expected(info, options), still=info.kind == "image"
+def _key(forecast: Forecast) -> str:
+    facts = (
+        forecast.options.as_dict(),
+        str(forecast.info.rate),
+        forecast.model.fingerprint,
+        forecast.precision,
     )
-    if free + kept < needed:
-        raise OutputError(
-            f"About {needed / 1e9:.1f} GB are needed in {output.parent}, and {free / 1e9:.1f} GB are free.",
-            remedy="Free some space, or choose another place with `-o`.",
-        )
+    return work_key(forecast.info.path, *facts, __version__)
 
 
 def _restore_shots(job: Job) -> None:
     """Takes shot after shot through the stages."""
     work, index = job.work, 0
     while True:
-        if index == len(work.shots):
-            if work.ended or not _next_shot(job):
-                return
+        if index == len(work.shots) and (work.ended or not _next_shot(job)):
+            return
         shot = work.shots[index]
         if shot.frames is None:
-            job.meter.enter("encoding", index)
+            job.meter.enter("encode", index)
             _sparing(job, stages.encode_shot, index)
             work.ended = job.stream is not None and job.stream.next_frame is None
             work.save()
             _correct_total(job)
         else:
-            job.meter.credit("encoding", shot.frames)
+            job.meter.credit("encode", index, shot.frames)
         if all(segment.path.exists() for segment in stages.segments_of(job, index)):
-            job.meter.credit("restoring", shot.frames or 0)
-            job.meter.credit("decoding", shot.frames or 0)
+            job.meter.credit("restore", index, shot.frames or 0)
+            job.meter.credit("decode", index, shot.frames or 0)
         else:
-            job.meter.enter("restoring", index)
+            job.meter.enter("restore", index)
             _sparing(job, stages.restore_shot, index)
-            job.meter.enter("decoding", index)
+            job.meter.enter("decode", index)
             _sparing(job, stages.decode_shot, index)
         work.forget_latents(index)
         index += 1
 
 
 def _next_shot(job: Job) -> bool:
-    """Adds the shot that begins with the next frame; False at the end. Raises InputError where no frame came."""
+    """Adds the shot that begins with the next frame; False at the end. Raises InputError without a frame."""
     work = job.work
     if job.stream is None:
         last = work.shots[-1] if work.shots else None
@@ -260,12 +162,7 @@ def _use_less(job: Job, error: torch.OutOfMemoryError) -> None:
         ) from error
     _close(job)
     if plan.weight_place != job.plan.weight_place:
-        choice, precision = job.model.choice, _name_of(job.model.dtype)
-        job.model = replace(job.model, dit=torch.nn.Identity(), vae=torch.nn.Identity())
-        _clear(job.model.device)
-        job.model = load_model(
-            choice, job.model.device, precision, weights_on_host=plan.weight_place == "host"
-        )
+        blocks_to_host(job.model.dit)
     job.plan = plan
     _clear(job.model.device)
     job.meter.note(f"Memory ran out; going on with less: {plan.describe()}.")
@@ -283,13 +180,15 @@ def _clear(device: torch.device) -> None:
 
 def _close(job: Job) -> None:
     if job.stream is not None:
+        job.warnings += job.stream.warnings
         job.stream.close()
         job.stream = None
 
 
-def _finish(job: Job, warnings: list[str]) -> Result:
+def _finish(job: Job) -> Result:
     """Joins the segments, removes the work, and tells what came out."""
-    job.meter.enter("joining", len(job.work.shots) - 1)
+    warnings = [*job.info.warnings, *job.warnings]
+    job.meter.enter("join", len(job.work.shots) - 1)
     frames = sum(shot.frames or 0 for shot in job.work.shots)
     if job.info.kind != "image":
         start, end = (Fraction(x) if x is not None else None for x in (job.options.start, job.options.end))
@@ -304,7 +203,7 @@ def _finish(job: Job, warnings: list[str]) -> Result:
         )
     job.work.remove()
     job.meter.frames_total = frames
-    job.meter.enter("joining", len(job.work.shots) - 1)
+    job.meter.enter("join", len(job.work.shots) - 1)
     height, width = job.geometry.output
     return Result(
         output=job.output,

@@ -1,8 +1,9 @@
 """The three stages that a shot goes through. Each keeps what it finishes and goes on from what is kept."""
 
 import math
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from bisect import bisect_right
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
@@ -47,6 +48,7 @@ class Job:
     meter: Meter
     residual: bool
     stream: ShotStream | None = None
+    warnings: list[str] = field(default_factory=list)
 
     @property
     def time_factor(self) -> int:
@@ -85,7 +87,8 @@ def encode_shot(job: Job, index: int) -> None:
         job.stream = open_stream(
             job, shot.first + skipped, known=shot.first + frames_of(done, job.time_factor)
         )
-    frames = _Counted(job.stream.shot(), skipped, job.meter, frames_of(done, job.time_factor))
+    job.meter.credit("encode", index, frames_of(done, job.time_factor))
+    frames = _Counted(job.stream.shot(), skipped, job.meter)
     pieces = _pieces(job, frames)
     position, waiting = start, []
     for mean, _ in job.model.vae.encode_stream(
@@ -107,19 +110,19 @@ def open_stream(job: Job, first: int, known: int) -> ShotStream:
 class _Counted:
     """Counts the frames of a shot while they pass, those before the first one read included."""
 
-    def __init__(self, frames: Iterator[Frame], count: int, meter: Meter, credited: int) -> None:
+    def __init__(self, frames: Iterator[Frame], count: int, meter: Meter) -> None:
         self.count = count
-        self._frames, self._meter, self._credited = frames, meter, credited
+        self._frames, self._meter = frames, meter
 
     def __iter__(self) -> Iterator[Frame]:
         for frame in self._frames:
             self.count += 1
-            self._meter.step(1 if self.count > self._credited else 0)
+            self._meter.reach(self.count)
             yield frame
 
 
 def _pieces(job: Job, frames: "_Counted") -> Iterator[Tensor]:
-    """The shot as (1, 3, F, H, W) in [-1, 1]: one latent's frames first, then whole latents'; the end filled up."""
+    """The shot as (1, 3, F, H, W) in [-1, 1], whole latents a piece, filled up with the last frame."""
     batch: list[Tensor] = []
     first, factor = True, job.time_factor
     for frame in frames:
@@ -139,7 +142,7 @@ def _model_input(job: Job, frame: Frame) -> Tensor:
 
 
 def _keep(kept: Latents, position: int, waiting: list[Tensor], done: int) -> int:
-    """Writes latents from `position` on, but for those that are kept already; returns where the next ones belong."""
+    """Writes latents from `position` on but for those kept already; returns where the next ones belong."""
     latents = torch.cat(waiting)
     end = position + len(latents)
     if end > done:
@@ -148,7 +151,7 @@ def _keep(kept: Latents, position: int, waiting: list[Tensor], done: int) -> int
 
 
 def stretches(latents: int, longest: int | None, overlap: int) -> list[tuple[int, int]]:
-    """Cuts a shot into the stretches of single passes, of nearly equal length, neighbours sharing `overlap` latents."""
+    """Cuts a shot into the stretches of single passes, nearly equal, neighbours sharing `overlap` latents."""
     if longest is None or latents <= longest:
         return [(0, latents)]
     count = math.ceil((latents - overlap) / (longest - overlap))
@@ -163,30 +166,39 @@ def restore_shot(job: Job, index: int) -> None:
     latents = latents_of(shot.frames, job.time_factor)
     cuts = stretches(latents, job.plan.stretch_latents, job.plan.overlap_latents)
     finished = set(kept.runs())
+    if not finished <= set(cuts):
+        # Stretches of another plan do not fit between those of this one.
+        kept.clear()
+        finished = set()
+    done = shot.frames * len(finished) / len(cuts)
+    job.meter.credit("restore", index, done)
     for start, stop in cuts:
         if (start, stop) not in finished:
-            kept.write(
-                start, _restore_stretch(job, index, start, stop, shot.frames * (stop - start) / latents)
-            )
+            share = shot.frames / len(cuts)
+            kept.write(start, _restore_stretch(job, index, (start, stop), _share_teller(job, done, share)))
+            done += share
 
 
-def _restore_stretch(job: Job, index: int, start: int, stop: int, frames: float) -> Tensor:
-    """One pass: latents start to stop of the shot, (T, H, W, C). frames: what the pass counts for."""
+def _restore_stretch(
+    job: Job, index: int, stretch: tuple[int, int], on_progress: Callable[[float], None]
+) -> Tensor:
+    """One stretch of latents of the shot, (T, H, W, C)."""
     model, options, plan = job.model, job.options, job.plan
+    start, stop = stretch
     condition = job.work.condition(index).read(start, stop).to(model.device, model.dtype)
     noise = torch.zeros_like(condition)
+    shape = (condition.shape[1], condition.shape[2], condition.shape[3])
     if model.choice.noisy:
         for latent in range(start, stop):
             number = first_frame(job.work.shots[index].first, latent, job.time_factor)
-            noise[latent - start] = latent_noise(options.seed, number, tuple(condition.shape[1:]))
-    passes = options.steps * (1 if options.guidance == 1.0 else 2)
+            noise[latent - start] = latent_noise(options.seed, number, shape)
     dit = partial(
         model.dit,
         group_tokens=plan.group_tokens,
         token_device=torch.device("cpu") if plan.token_place == "host" else None,
         stream_weights=plan.weight_place == "host" and model.device.type != "cpu",
         kernel="auto",
-        on_progress=_share_teller(job.meter, frames / passes),
+        on_progress=on_progress,
     )
     return restore_latent(
         dit,
@@ -203,16 +215,19 @@ def _restore_stretch(job: Job, index: int, start: int, stop: int, frames: float)
     )
 
 
-def _share_teller(meter: Meter, frames: float) -> Callable[[float], None]:
-    """Turns the share of a pass into frames for the meter."""
-    told = 0.0
+def _share_teller(job: Job, done: float, frames: float) -> Callable[[float], None]:
+    """Turns the share of one pass into frames of the shot.
+
+    done: frames before this stretch. frames: what the stretch itself counts for.
+    """
+    passes = job.options.steps * (1 if job.options.guidance == 1.0 else 2)
+    finished, told = 0, 0.0
 
     def tell(share: float) -> None:
-        nonlocal told
-        # A new pass begins again at a small share.
-        advance = share - told if share >= told else share
-        told = share
-        meter.step(advance * frames)
+        nonlocal finished, told
+        # A smaller share than the last one tells that the next pass has begun.
+        finished, told = finished + (share < told), share
+        job.meter.reach(done + frames * (finished + share) / passes)
 
     return tell
 
@@ -248,33 +263,37 @@ def decode_shot(job: Job, index: int) -> None:
     shot = job.work.shots[index]
     start = max(0, missing[0].first_latent - job.model.vae.decode_lookback())
     position = frames_of(start + 1, job.time_factor) - 1 if start else 0
+    job.meter.credit("decode", index, missing[0].first)
     source = _source_frames(job, shot.first + missing[0].first, shot.first + missing[-1].stop)
-    sink = Consumer(_sink(job), waiting=frames_ahead(job.info))
+    sink = _Sink(job)
+    consumer = Consumer(sink.write, waiting=frames_ahead(job.info))
     try:
-        ends = {segment.stop - 1: segment.path for segment in missing}
-        path_at = {number: s.path for s in missing for number in range(s.first, s.stop)}
         originals = iter(source)
         for piece in _decoded(job, index, start):
-            for offset in range(piece.shape[2]):
-                number = position + offset
-                if number in path_at:
+            for decoded in piece.unbind(2):
+                if missing[0].first <= position < missing[-1].stop:
                     original = next(originals, None)
                     if original is None:
-                        raise InputError(
-                            f"{job.info.path.name} changed while it was restored.", remedy="Start again."
-                        )
-                    rgb = _finished(job, piece[:, :, offset], original)
-                    sink.put((path_at[number], rgb, original.time, number in ends))
-                    job.meter.step(1)
-                else:
-                    job.meter.check()
-            position += piece.shape[2]
-        sink.finish()
-    except BaseException:
-        sink.abandon()
-        raise
+                        raise _changed(job)
+                    segment = _segment_at(missing, position)
+                    frame = Finished(_finished(job, decoded, original), original.time)
+                    consumer.put((segment.path, frame, position == segment.stop - 1))
+                    job.meter.reach(position + 1)
+                job.meter.check()
+                position += 1
+        consumer.finish()
     finally:
+        consumer.abandon()
+        sink.close()
         source.close()
+
+
+def _segment_at(segments: Sequence[Segment], position: int) -> Segment:
+    return segments[bisect_right(segments, position, key=lambda segment: segment.first) - 1]
+
+
+def _changed(job: Job) -> InputError:
+    return InputError(f"{job.info.path.name} changed while it was restored.", remedy="Start again.")
 
 
 def _source_frames(job: Job, first: int, stop: int) -> Prefetched[Frame]:
@@ -282,7 +301,7 @@ def _source_frames(job: Job, first: int, stop: int) -> Prefetched[Frame]:
 
 
 def _decoded(job: Job, index: int, start: int) -> Iterator[Tensor]:
-    """Pieces (1 or 2, 3, F, H, W) of the shot from latent `start` on; the second one is the condition's own."""
+    """Pieces (1 or 2, 3, F, H, W) of the shot from latent `start` on; the second is the condition's own."""
     shot, model = job.work.shots[index], job.model
     assert shot.frames is not None
     latents = latents_of(shot.frames, job.time_factor)
@@ -298,7 +317,7 @@ def _decoded(job: Job, index: int, start: int) -> Iterator[Tensor]:
 
 
 def _finished(job: Job, decoded: Tensor, original: Frame) -> NDArray:
-    """One frame as it is written: (H, W, 3)."""
+    """One frame as it is written: (H, W, 3), uint8 or uint16."""
     height, width = job.geometry.resized
     shown = picture.prepare(original.rgb, job.geometry, job.model.device)
     decoded = decoded[..., :height, :width].float() / 2
@@ -308,21 +327,37 @@ def _finished(job: Job, decoded: Tensor, original: Frame) -> NDArray:
     return picture.to_pixels(picture.frame_of(corrected, job.geometry), bits)
 
 
-def _sink(job: Job) -> Callable[[tuple[Path, NDArray, Fraction, bool]], None]:
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """A frame as it is written: (H, W, 3), uint8 or uint16, and its time in seconds."""
+
+    rgb: NDArray
+    time: Fraction
+
+
+class _Sink:
     """Writes frames into their segments, or the only one into a picture."""
-    writer: SegmentWriter | None = None
 
-    def write(item: tuple[Path, NDArray, Fraction, bool]) -> None:
-        nonlocal writer
-        path, rgb, time, last = item
-        if job.info.kind == "image":
-            write_still(job.output, rgb, job.target.quality, bit_depth=job.target.bit_depth)
+    def __init__(self, job: Job) -> None:
+        self._job = job
+        self._writer: SegmentWriter | None = None
+
+    def write(self, item: tuple[Path, Finished, bool]) -> None:
+        """Adds a frame to the segment of this path; the last one closes it."""
+        path, frame, last = item
+        target = self._job.target
+        if self._job.info.kind == "image":
+            write_still(self._job.output, frame.rgb, target.quality, bit_depth=target.bit_depth)
             return
-        if writer is None:
-            writer = SegmentWriter(path, job.target)
-        writer.write(rgb, time)
+        if self._writer is None:
+            self._writer = SegmentWriter(path, target)
+        self._writer.write(frame.rgb, frame.time)
         if last:
-            writer.close()
-            writer = None
+            self._writer.close()
+            self._writer = None
 
-    return write
+    def close(self) -> None:
+        """Drops a segment that is not whole."""
+        if self._writer is not None:
+            self._writer.abort()
+            self._writer = None

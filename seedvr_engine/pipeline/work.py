@@ -12,7 +12,6 @@ Every file gets its name when it is whole; what has its name is finished.
 
 import hashlib
 import json
-import os
 import re
 import shutil
 from collections.abc import Iterator
@@ -78,7 +77,7 @@ class Work:
         part = self._state.with_suffix(".part")
         with output_errors(self._state):
             part.write_text(json.dumps(state))
-            os.replace(part, self._state)
+            part.replace(self._state)
 
     def condition(self, shot: int) -> "Latents":
         """The condition latents of a shot."""
@@ -100,6 +99,10 @@ class Work:
     def forget_latents(self, shot: int) -> None:
         """Frees the disk of latents that nothing needs any more."""
         shutil.rmtree(self._shot_folder(shot), ignore_errors=True)
+
+    def bytes(self) -> int:
+        """Size of all that is kept."""
+        return sum(path.stat().st_size for path in self.folder.rglob("*") if path.is_file())
 
     def remove(self) -> None:
         """Removes everything."""
@@ -136,7 +139,11 @@ class Latents:
         with output_errors(path):
             self._folder.mkdir(parents=True, exist_ok=True)
             save_file({"latents": latents.contiguous().cpu()}, part)
-            os.replace(part, path)
+            part.replace(path)
+
+    def clear(self) -> None:
+        """Forgets all runs."""
+        shutil.rmtree(self._folder, ignore_errors=True)
 
     def read_run(self, start: int, stop: int) -> Tensor:
         """A run as it was written."""

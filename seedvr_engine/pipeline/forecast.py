@@ -1,0 +1,198 @@
+"""All that is decided before the first frame is read: model, sizes, format, plan, room on the disk."""
+
+import os
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from seedvr_engine.errors import MemoryBudgetError, OutputError, UsageError
+from seedvr_engine.media.info import MediaInfo
+from seedvr_engine.media.write import Target, choose_target
+from seedvr_engine.pipeline.cost import stage_flops
+from seedvr_engine.pipeline.disk import needed_bytes
+from seedvr_engine.pipeline.machine import this_machine
+from seedvr_engine.pipeline.messages import Stage
+from seedvr_engine.pipeline.model import DTYPES, ModelChoice, candidates, choose_device, choose_precision
+from seedvr_engine.pipeline.options import DEFAULT_SIZE, Options
+from seedvr_engine.pipeline.plan import Plan, make_plan
+from seedvr_engine.pipeline.size import Geometry, Size, geometry
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """What restoring an input will be.
+
+    frames: how many will probably come; containers only guess. flops: of one frame in each stage.
+    disk_bytes: room that is needed where the output goes.
+    """
+
+    info: MediaInfo
+    options: Options
+    geometry: Geometry
+    target: Target
+    output: Path
+    device: torch.device
+    precision: str
+    model: ModelChoice
+    plan: Plan
+    frames: int
+    flops: Mapping[Stage, float]
+    disk_bytes: int
+
+    def rows(self) -> list[tuple[str, str]]:
+        """Name and value of everything that a person may want to know."""
+        height, width = self.geometry.output
+        work = sum(self.flops.values())
+        shares = ", ".join(f"{stage} {share / work:.0%}" for stage, share in self.flops.items())
+        return [
+            ("input", f"{self.info.path.name}, {self.info.width}x{self.info.height}, {self.info.codec}"),
+            (
+                "output",
+                f"{self.output.name}, {width}x{height}, {self.target.codec}, {self.target.bit_depth} bit",
+            ),
+            ("frames", f"about {self.frames}"),
+            ("model", f"{self.model.label}, {self.precision} on {self.device}"),
+            ("plan", self.plan.describe()),
+            (
+                "memory",
+                f"{self.plan.device_bytes / 1e9:.1f} GB on {self.device}, "
+                f"{self.plan.host_bytes / 1e9:.1f} GB of the host",
+            ),
+            (
+                "arithmetic",
+                f"{work / 1e12:.2f} TFLOP a frame, {work * self.frames / 1e15:.2f} PFLOP in all: {shares}",
+            ),
+            ("disk", f"about {self.disk_bytes / 1e9:.2f} GB while it runs"),
+        ]
+
+
+def foresee(
+    info: MediaInfo, options: Options, output: Path | None = None, plan: Plan | None = None
+) -> Forecast:
+    """Decides everything for an input.
+
+    output: a file, a folder to put it in, or None for beside the input. plan: taken instead of an own one.
+    Raises UsageError for options that make no sense here, CheckpointError for a model that is not there,
+    MemoryBudgetError when nothing fits.
+    """
+    size = Size.parse(options.size)
+    shape = geometry((info.height, info.width), size, options.fit, limited=options.size == DEFAULT_SIZE)
+    target = _target(info, options, shape, output)
+    device = choose_device(options.device)
+    precision = choose_precision(options, device)
+    frames = frames_expected(info, options)
+    model, plan = _model_and_plan(candidates(options, device), shape, frames, device, precision, plan)
+    return Forecast(
+        info,
+        options,
+        shape,
+        target,
+        _output(info, target, output),
+        device,
+        precision,
+        model,
+        plan,
+        frames,
+        stage_flops(model.dit, model.vae, *shape.padded, options.steps, options.guidance != 1.0),
+        needed_bytes(target, shape, model.vae, frames, still=info.kind == "image"),
+    )
+
+
+def output_path(info: MediaInfo, options: Options, output: Path | None) -> Path:
+    """Where the result of an input goes; `output` as for `foresee`."""
+    size = Size.parse(options.size)
+    shape = geometry((info.height, info.width), size, options.fit, limited=options.size == DEFAULT_SIZE)
+    return _output(info, _target(info, options, shape, output), output)
+
+
+def frames_expected(info: MediaInfo, options: Options) -> int:
+    """How many frames will probably come."""
+    if info.kind == "image":
+        return 1
+    if info.duration_s is None or (options.start is None and options.end is None and info.frames_estimate):
+        return info.frames_estimate or 1
+    end = min(info.duration_s, options.end if options.end is not None else info.duration_s)
+    return max(1, round((end - (options.start or 0)) * float(info.rate or 25)))
+
+
+def check_output(forecast: Forecast, overwrite: bool) -> None:
+    """Raises UsageError where the output exists, OutputError where it cannot be written."""
+    output = forecast.output
+    if output.exists() and output.samefile(forecast.info.path):
+        raise UsageError("The output would replace the input.", remedy="Choose another name with `-o`.")
+    if output.exists() and not overwrite:
+        raise UsageError(f"{output} exists already.", remedy="Use --overwrite, or another name with `-o`.")
+    if not output.parent.is_dir():
+        raise OutputError(
+            f"The folder {output.parent} does not exist.",
+            remedy="Make it, or choose another place with `-o`.",
+        )
+    if not os.access(output.parent, os.W_OK):
+        raise OutputError(
+            f"The folder {output.parent} cannot be written.", remedy="Choose another place with `-o`."
+        )
+
+
+def check_disk(forecast: Forecast, kept_bytes: int) -> None:
+    """Raises OutputError without room. kept_bytes: finished work of an earlier run, which needs none."""
+    folder = forecast.output.parent
+    free = shutil.disk_usage(folder).free
+    if free + kept_bytes < forecast.disk_bytes:
+        raise OutputError(
+            f"About {forecast.disk_bytes / 1e9:.2f} GB are needed in {folder}, "
+            f"and {free / 1e9:.2f} GB are free.",
+            remedy="Free some space, or choose another place with `-o`.",
+        )
+
+
+def _target(info: MediaInfo, options: Options, shape: Geometry, output: Path | None) -> Target:
+    named = None if output is None or _is_folder(info, options, output) else output
+    return choose_target(info, shape.output, named, options.container, options.codec, options.quality)
+
+
+def _is_folder(info: MediaInfo, options: Options, output: Path) -> bool:
+    # A folder of pictures is an output of its own; any other existing folder is a place to put the output in.
+    return output.is_dir() and (options.container != "png" or info.kind == "image")
+
+
+def _output(info: MediaInfo, target: Target, output: Path | None) -> Path:
+    if output is not None and not output.is_dir():
+        return output
+    name = info.path.name if info.kind == "sequence" else info.path.stem
+    suffix = "" if target.container == "png" and info.kind != "image" else target.suffix
+    if output is not None and suffix == "" and info.kind != "image":
+        return output
+    return (output or info.path.parent) / f"{name}_restored{suffix}"
+
+
+def _model_and_plan(
+    choices: Sequence[ModelChoice],
+    shape: Geometry,
+    frames: int,
+    device: torch.device,
+    precision: str,
+    plan: Plan | None,
+) -> tuple[ModelChoice, Plan]:
+    """The first model that fits this machine's memory, and how. Raises MemoryBudgetError when none does."""
+    if plan is not None:
+        return choices[0], plan
+    refused: MemoryBudgetError | None = None
+    for choice in choices:
+        try:
+            return choice, make_plan(
+                choice.dit,
+                choice.vae,
+                height=shape.padded[0],
+                width=shape.padded[1],
+                shot_frames=frames,
+                element_bytes=DTYPES[precision].itemsize,
+                machine=this_machine(device),
+                text_tokens=choice.text_tokens,
+            )
+        except MemoryBudgetError as error:
+            refused = refused or error
+    assert refused is not None
+    raise refused
