@@ -72,6 +72,8 @@ def _options(target: Target) -> dict[str, str]:
         }
     if target.codec == "h265":
         parameters = "log-level=none:open-gop=0:repeat-headers=0:info=0"
+        if target.hdr_metadata:
+            parameters += f":hdr10=1:{target.hdr_metadata}"
         return {"crf": f"{42 - 0.275 * quality:.1f}", "preset": "medium", "x265-params": parameters}
     if target.codec == "vp9":
         crf = round(56 - 0.4 * quality)

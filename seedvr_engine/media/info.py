@@ -67,6 +67,8 @@ class MediaInfo:
     (MPEG).
     hdr: the transfer curve is PQ or HLG. interlaced: the first frames are fields.
     chapters, metadata: as in the file. extras: streams that no output keeps (data, covers, second pictures).
+    hdr_metadata: HDR10's mastering display and light levels, in x265's notation, empty without.
+    icc: a picture's colour profile, empty where it has none (sRGB).
     warnings: sentences about what this input loses or lacks.
     """
 
@@ -98,4 +100,6 @@ class MediaInfo:
     extras: tuple[StreamInfo, ...] = ()
     chapters: tuple[Chapter, ...] = ()
     metadata: dict[str, str] = field(default_factory=dict)
+    hdr_metadata: str = ""
+    icc: bytes = b""
     warnings: tuple[str, ...] = ()

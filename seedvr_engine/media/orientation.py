@@ -52,6 +52,11 @@ EXIF_ORIENTATIONS = {
 }
 
 
+def from_angle(degrees: int) -> Orientation:
+    """Degrees counter-clockwise, as the nearest quarter turn."""
+    return EXIF_ORIENTATIONS[(1, 8, 3, 6)[round(degrees / 90) % 4]]
+
+
 def from_display_matrix(matrix: bytes) -> Orientation:
     """Reads a 3x3 display matrix (nine 32-bit integers, row vectors times matrix).
 

@@ -2,7 +2,6 @@
 
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, cast
 
 import av
 import av.error
@@ -13,12 +12,12 @@ from seedvr_engine.errors import InputError
 from seedvr_engine.media import colour
 from seedvr_engine.media.info import Chapter, Colour, Kind, MediaInfo, StreamInfo
 from seedvr_engine.media.opening import MAX_SIDE, open_media
-from seedvr_engine.media.orientation import UPRIGHT, Orientation, from_display_matrix
-from seedvr_engine.media.still import exif_orientation, has_alpha
+from seedvr_engine.media.sidedata import hdr10_metadata, orientation_of
+from seedvr_engine.media.still import has_alpha, read_tags
 
 __all__ = ["Chapter", "Colour", "Kind", "MediaInfo", "StreamInfo", "probe"]
 
-_MAX_TIME_BASE = 1_000_000
+_MAX_RATE = 1000
 _PROBED_FRAMES = 8
 
 
@@ -84,7 +83,7 @@ def _describe(
     first = frames[0]
     kind = _kind(container, frames)
     still = kind == "image"
-    pixel_format = first.format.name
+    pixel_format, codec = first.format.name, stream.codec_context.name
     colours = colour.resolve(
         pixel_format,
         first.height,
@@ -94,17 +93,17 @@ def _describe(
         first.color_trc,
         still=still or container.format.name == "gif",
     )
-    orientation = exif_orientation(path) if still else _orientation(first)
+    orientation, icc = read_tags(path) if still else (orientation_of(first, codec), b"")
     aspect = Fraction(1) if still else _sample_aspect(stream)
     width, height = orientation.size(max(1, round(first.width * aspect)), first.height)
     _check_size(path, width, height)
-    rate = None if still else stream.average_rate or stream.guessed_rate or Fraction(25)
+    rate = None if still else _rate(stream, frames)
     beside = _streams_beside(container, stream)
     return MediaInfo(
         path=path,
         kind=kind,
         container=container.format.name,
-        codec=stream.codec_context.name,
+        codec=codec,
         pixel_format=pixel_format,
         bit_depth=max(component.bits for component in first.format.components),
         width=width,
@@ -129,6 +128,8 @@ def _describe(
         extras=tuple(s for s in beside if s.kind not in {"audio", "subtitle"}),
         chapters=_chapters(container),
         metadata=dict(container.metadata),
+        hdr_metadata="" if still else hdr10_metadata(first, codec),
+        icc=icc,
         warnings=_warnings(path, first, frames, stream),
     )
 
@@ -149,12 +150,17 @@ def _is_free_running(container: InputContainer) -> bool:
     return container.format.name in {"mpegts", "mpeg", "asf", "flv", "wtv"}
 
 
-def _orientation(frame: av.VideoFrame) -> Orientation:
-    try:
-        matrix = frame.side_data.get("DISPLAYMATRIX")
-    except ValueError:  # PyAV does not know every kind of side data that FFmpeg attaches.
-        return UPRIGHT
-    return from_display_matrix(bytes(cast(Any, matrix))) if matrix is not None else UPRIGHT
+def _rate(stream: VideoStream, frames: list[av.VideoFrame]) -> Fraction:
+    """Average frames a second; from the first frames' times where the container says nothing sensible."""
+    for rate in (stream.average_rate, stream.guessed_rate):
+        if rate is not None and 0 < rate <= _MAX_RATE:
+            return rate
+    times = [frame.pts for frame in frames if frame.pts is not None]
+    if len(times) > 1 and times[-1] > times[0] and stream.time_base is not None:
+        rate = (len(times) - 1) / ((times[-1] - times[0]) * stream.time_base)
+        if 0 < rate <= _MAX_RATE:
+            return rate
+    return Fraction(25)
 
 
 def _sample_aspect(stream: VideoStream) -> Fraction:

@@ -1,6 +1,9 @@
 """Still pictures: reading with orientation at 8 and 16 bit, writing PNG, JPEG, WebP and TIFF."""
 
 import io
+import struct
+import warnings
+import zlib
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -35,13 +38,14 @@ PICTURE_SUFFIXES = {
 _EXIF_ORIENTATION_TAG = 0x0112
 
 
-def exif_orientation(path: Path) -> Orientation:
-    """How the picture is to be turned, from its EXIF; upright where that says nothing or cannot be read."""
+def read_tags(path: Path) -> tuple[Orientation, bytes]:
+    """How the picture is to be turned (EXIF) and its colour profile; upright and empty by default."""
     try:
-        with Image.open(path) as image:
-            return EXIF_ORIENTATIONS.get(image.getexif().get(_EXIF_ORIENTATION_TAG, 1), UPRIGHT)
-    except (UnidentifiedImageError, OSError, ValueError, SyntaxError):
-        return UPRIGHT
+        with warnings.catch_warnings(action="ignore"), Image.open(path) as image:
+            orientation = EXIF_ORIENTATIONS.get(image.getexif().get(_EXIF_ORIENTATION_TAG, 1), UPRIGHT)
+            return orientation, image.info.get("icc_profile") or b""
+    except (UnidentifiedImageError, Image.DecompressionBombError, OSError, ValueError, SyntaxError):
+        return UPRIGHT, b""
 
 
 def read_still(info: MediaInfo, path: Path | None = None) -> NDArray:
@@ -62,12 +66,13 @@ def read_still(info: MediaInfo, path: Path | None = None) -> NDArray:
         return info.orientation.apply(to_rgb(frame))
 
 
-def write_still(path: Path, rgb: NDArray, quality: int, *, bit_depth: int = 8) -> None:
+def write_still(path: Path, rgb: NDArray, quality: int, *, bit_depth: int = 8, icc: bytes = b"") -> None:
     """Writes one picture in the format of the path's suffix; it gets its name when it is whole.
 
     rgb: (H, W, 3), uint8 or uint16 (full scale). quality: 0 to 100, used by JPEG and WebP (100: lossless
     WebP).
     bit_depth: above 8, PNG and TIFF are written with 16 bits a component; JPEG and WebP hold 8.
+    icc: the source's colour profile (`MediaInfo.icc`), kept in all but TIFF.
     Raises OutputError where the place cannot be written or is full.
     """
     suffix = path.suffix.lower()
@@ -75,7 +80,7 @@ def write_still(path: Path, rgb: NDArray, quality: int, *, bit_depth: int = 8) -
     part = path.with_name(path.name + ".part")
     with output_errors(path):
         try:
-            part.write_bytes(_encode_still(_to_depth(rgb, deep), suffix, quality))
+            part.write_bytes(_encode_still(_to_depth(rgb, deep), suffix, quality, icc))
             part.replace(path)
         finally:
             part.unlink(missing_ok=True)
@@ -89,9 +94,9 @@ def _to_depth(rgb: NDArray, deep: bool) -> NDArray:
     return rgb
 
 
-def _encode_still(rgb: NDArray, suffix: str, quality: int) -> bytes:
+def _encode_still(rgb: NDArray, suffix: str, quality: int, icc: bytes) -> bytes:
     if suffix in {".jpg", ".jpeg", ".webp"}:
-        return _encode_lossy(rgb, suffix, quality)
+        return _encode_lossy(rgb, suffix, quality, icc)
     # Pillow has no RGB with 16 bits; libav's PNG and TIFF encoders have both depths.
     codec, pixel_format = {
         (".png", np.uint8): ("png", "rgb24"),
@@ -106,17 +111,26 @@ def _encode_still(rgb: NDArray, suffix: str, quality: int) -> bytes:
     )
     frame = frame.reformat(format=pixel_format)
     frame.pts = 0
-    return b"".join(bytes(packet) for packet in [*encoder.encode(frame), *encoder.encode(None)])
+    picture = b"".join(bytes(packet) for packet in [*encoder.encode(frame), *encoder.encode(None)])
+    return _with_profile(picture, icc) if icc and codec == "png" else picture
 
 
-def _encode_lossy(rgb: NDArray, suffix: str, quality: int) -> bytes:
+def _with_profile(png: bytes, icc: bytes) -> bytes:
+    """Puts an iCCP chunk behind a PNG's header (PNG specification, 11.3.2.3)."""
+    body = b"iCCP" + b"ICC profile\0\0" + zlib.compress(icc)
+    chunk = struct.pack(">I", len(body) - 4) + body + struct.pack(">I", zlib.crc32(body))
+    header_end = 8 + 25
+    return png[:header_end] + chunk + png[header_end:]
+
+
+def _encode_lossy(rgb: NDArray, suffix: str, quality: int, icc: bytes) -> bytes:
 
     buffer = io.BytesIO()
     image = Image.fromarray(rgb)
     if suffix == ".webp":
-        image.save(buffer, "WEBP", quality=quality, lossless=quality >= 100, method=4)
+        image.save(buffer, "WEBP", quality=quality, lossless=quality >= 100, method=4, icc_profile=icc)
     else:
-        image.save(buffer, "JPEG", quality=quality, subsampling=0 if quality >= 90 else 2)
+        image.save(buffer, "JPEG", quality=quality, subsampling=0 if quality >= 90 else 2, icc_profile=icc)
     return buffer.getvalue()
 
 

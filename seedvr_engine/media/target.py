@@ -57,6 +57,7 @@ class Target:
     quality: 0 to 100, one scale for every codec; 80 is the default and hard to tell from the source, 100 is
     for masters. x264's CRF is 40 - 0.275 * quality: 18 at 80.
     time_base: unit of the timestamps written, seconds. rate: nominal frames a second.
+    hdr_metadata: as in `MediaInfo`; written by H.265 alone, other codecs keep the HDR tags without it.
     """
 
     width: int
@@ -68,6 +69,7 @@ class Target:
     colour: Colour
     time_base: Fraction
     rate: Fraction
+    hdr_metadata: str = ""
 
     @property
     def suffix(self) -> str:
@@ -139,6 +141,7 @@ def choose_target(
         _video_colour(source, chosen),
         _time_base(source, rate),
         rate,
+        source.hdr_metadata if chosen == "h265" and depth > 8 else "",
     )
 
 

@@ -146,8 +146,8 @@ class _Video:
     def _mux(self, packets: list[Packet]) -> None:
         for packet in packets:
             if self._reordered:
-                # x265 now and then gives a decode time after the picture's own when it is flushed early. NUT keeps
-                # none and the join makes its own, so any that rise and come early enough will do.
+                # Flushed early, x265 now and then gives a decode time after the picture's own. NUT keeps none
+                # and the join makes its own, so any that rise and come early enough will do.
                 packet.dts = self._first_dts + self._packets
             self._packets += 1
             self._container.mux(packet)

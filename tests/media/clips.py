@@ -158,7 +158,7 @@ def _options(spec: ClipSpec) -> dict[str, str]:
     extra = {"x265-params": "log-level=none:bframes=0"} if spec.codec == "libx265" else {}
     if spec.interlaced:
         extra["x264-params"] = "interlaced=1:tff=1"
-    return spec.options | extra
+    return extra | spec.options
 
 
 def _tag(context: Any, spec: ClipSpec) -> None:

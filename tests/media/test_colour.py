@@ -77,6 +77,31 @@ def test_bars_survive_a_file_there_and_back_with_their_tags(tmp_path, matrix, fu
         assert np.abs(_middles(frame.rgb) / 255 - _middles(bars)).max() * 255 <= 4
 
 
+HDR10 = (
+    "master-display=G(13250,34500)B(7500,3000)R(34000,16000)WP(15635,16450)L(10000000,50):max-cll=1000,400"
+)
+
+
+def test_hdr10_numbers_come_along(tmp_path):
+    frames = [yuv_frame(to_yuv(colour_bars(), "bt2020nc", False, 10), "yuv420p10le") for _ in range(2)]
+    spec = ClipSpec(
+        codec="libx265",
+        pixel_format="yuv420p10le",
+        matrix="bt2020nc",
+        full_range=False,
+        tags={"color_primaries": 9, "color_trc": 16},
+        options={"crf": "20", "preset": "veryfast", "x265-params": f"log-level=none:bframes=0:{HDR10}"},
+    )
+    source = probe(write_clip(tmp_path / "in.mkv", frames, spec))
+    assert source.hdr_metadata == HDR10
+    target = choose_target(source, (48, 64))
+    with SegmentWriter(tmp_path / "piece", target) as writer:
+        for frame in read_frames(source):
+            writer.write(frame.rgb, frame.time)
+    join_segments([tmp_path / "piece"], source, target, tmp_path / "out.mp4")
+    assert probe(tmp_path / "out.mp4").hdr_metadata == HDR10
+
+
 @pytest.mark.parametrize(("container", "codec"), [("mov", "prores"), ("webm", "av1"), ("mkv", "h265")])
 def test_every_container_carries_the_tags(tmp_path, container, codec):
     spec = ClipSpec(

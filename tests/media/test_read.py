@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from seedvr_engine.errors import InputError
+from seedvr_engine.media.orientation import from_angle
 from seedvr_engine.media.probe import probe
 from seedvr_engine.media.read import read_frames
 from tests.media.clips import ClipSpec, clicks, scene, write_clip
@@ -51,6 +52,13 @@ def test_a_rotated_clip_is_turned_upright(tmp_path, turn, red, blue):
     assert np.argmax(frame.rgb[red]) == 0
     assert frame.rgb[red].max() > 200
     assert np.argmax(frame.rgb[blue]) == 2
+
+
+@pytest.mark.parametrize(
+    ("angle", "clockwise"), [(0, 0), (90, 270), (-90, 90), (180, 180), (-180, 180), (88, 270)]
+)
+def test_an_angle_alone_says_the_turn(angle, clockwise):
+    assert from_angle(angle).rotation == clockwise
 
 
 def test_wide_pixels_become_square_ones(tmp_path):

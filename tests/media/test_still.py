@@ -1,10 +1,11 @@
 """Pictures: every kind at 8 and 16 bit, turned upright, written whole; folders of them as a clip."""
 
+import gc
 from fractions import Fraction
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageCms
 
 from seedvr_engine.errors import InputError, OutputError, UsageError
 from seedvr_engine.media.probe import probe
@@ -80,6 +81,34 @@ def test_grey_and_palette_pictures_become_rgb(tmp_path):
     palette.save(tmp_path / "palette.png")
     read = next(read_frames(probe(tmp_path / "palette.png"))).rgb
     assert np.array_equal(read, np.asarray(palette.convert("RGB")))
+
+
+@pytest.mark.parametrize("suffix", ["png", "jpg", "webp"])
+@pytest.mark.parametrize("depth", [8, 16])
+def test_a_colour_profile_comes_along(tmp_path, suffix, depth):
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")).tobytes()
+    Image.fromarray(_picture()).save(tmp_path / "in.png", icc_profile=profile)
+    info = probe(tmp_path / "in.png")
+    assert info.icc == profile
+    out = tmp_path / f"out.{suffix}"
+    write_still(out, _picture(deep=depth == 16), 100, bit_depth=depth, icc=info.icc)
+    assert probe(out).icc == profile
+    assert (
+        np.abs(next(read_frames(probe(out))).rgb / (65535 if suffix == "png" and depth == 16 else 255)).max()
+        <= 1
+    )
+
+
+def test_looking_at_many_pictures_with_profiles_does_no_harm(tmp_path):
+    """PyAV 18 frees a PNG profile's name twice once side data was looked at; the collector then crashes."""
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    frames = [Image.fromarray(frame) for frame in scene(5, 3)]
+    frames[0].save(tmp_path / "still.png", icc_profile=profile)
+    frames[0].save(tmp_path / "moving.png", save_all=True, append_images=frames[1:], icc_profile=profile)
+    for _ in range(30):
+        for name in ("still.png", "moving.png"):
+            assert len(list(read_frames(probe(tmp_path / name)))) == (3 if name == "moving.png" else 1)
+    gc.collect()
 
 
 def test_transparency_is_dropped_and_said(tmp_path):
