@@ -8,9 +8,11 @@ import math
 from collections import defaultdict
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
-import torch
-from torch import Tensor
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
 
 Grid = tuple[int, int, int]
 Window = tuple[tuple[int, int], tuple[int, int], tuple[int, int]]
@@ -58,16 +60,19 @@ class WindowShape:
     """
 
     size: Grid
-    tokens: Tensor
+    tokens: "Tensor"
 
 
 def windows_by_shape(
-    grid: Grid, windows: list[Window], device: torch.device | None = None
+    grid: Grid, windows: list[Window], device: "torch.device | None" = None
 ) -> list[WindowShape]:
     """Sorts windows by shape and names their tokens.
 
     grid: tokens along (time, height, width); windows: as `partition` returns them.
     """
+    # The plan cuts windows too, and does without torch.
+    import torch
+
     position = torch.arange(math.prod(grid), device="cpu").view(grid)
     by_size: dict[Grid, list[Tensor]] = defaultdict(list)
     for (t0, t1), (h0, h1), (w0, w1) in windows:
