@@ -128,13 +128,9 @@ def test_starting_later_decodes_little_of_what_lies_before(tmp_path):
     for position, size in places:
         damaged[position + 5 : position + size] = b"\x55" * (size - 5)
     (tmp_path / "damaged.mp4").write_bytes(damaged)
-    good = [frame.rgb for frame in read_frames(info, first=110)]
-    assert all(
-        np.array_equal(frame.rgb, right)
-        for frame, right in zip(
-            read_frames(replace(info, path=tmp_path / "damaged.mp4"), first=110), good, strict=True
-        )
-    )
+    reader = read_frames(replace(info, path=tmp_path / "damaged.mp4"), first=110)
+    assert _same(reader, read_frames(info, first=110))
+    assert reader.warnings == []  # The damage was not even seen.
 
 
 @pytest.mark.parametrize("suffix", ["mkv", "ts", "avi"])

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from seedvr_engine.media.read import Frame
-from seedvr_engine.media.shots import mark_shots
+from seedvr_engine.media.shots import CERTAIN, LIKELY, distance, mark_shots, thumbnail
 from tests.media.clips import scene
 
 SIZE = (96, 160)
@@ -160,6 +160,15 @@ def test_shots_taken_one_by_one_are_cut_as_within_the_clip():
     assert len(cuts) >= 8
     for begin, end in pairwise(edges):
         assert _cuts(pictures[begin:end]) == []
+
+
+def test_a_soft_cut_in_a_calm_shot_is_found_though_the_shot_before_was_wild():
+    wild = scene(4, 12, SIZE, speed=24)
+    one, other = scene(5, 1, SIZE)[0].astype(float), scene(6, 1, SIZE)[0].astype(float)
+    calm, soft = [(one * (1 - w) + other * w).astype(np.uint8) for w in (0, 0.4)]
+    assert CERTAIN > distance(thumbnail(calm), thumbnail(soft)) > LIKELY
+    cuts = _cuts(wild + [calm] * 3 + [soft] * 3)
+    assert cuts[-2:] == [12, 15]
 
 
 def test_what_lies_far_before_does_not_matter():
