@@ -1,11 +1,13 @@
 """The preview model's numbers. Knows no torch."""
 
+from typing import Literal
+
 from seedvr_engine.models.config import DiTConfig, RotaryConfig, VAEConfig
 
 SCALE = 2
 """Clips are restored at twice their size: what the preview was trained for."""
 
-DETAIL = "residual"
+DETAIL: Literal["decoded", "residual"] = "residual"
 """The output is the resized input plus decode(restored latent) minus decode(condition latent): what the
 autoencoder loses is in both, so the input's own detail stays."""
 

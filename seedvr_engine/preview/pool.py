@@ -2,6 +2,7 @@
 
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from multiprocessing import get_context
 from pathlib import Path
 
 import cv2
@@ -29,7 +30,7 @@ class Pool:
         """Random pieces of random clips, turned and mirrored alike.
 
         size: of the clean piece in pixels, a multiple of 8.
-        Returns clean (count, frames, size, size, 3), damaged (count, frames, size / 2, size / 2, 3), both uint8.
+        Returns uint8, clean (count, frames, size, size, 3), damaged (count, frames, size / 2, size / 2, 3).
         """
         pairs = [self._crop_one(rng, frames, size // SCALE) for _ in range(count)]
         return np.stack([clean for clean, _ in pairs]), np.stack([damaged for _, damaged in pairs])
@@ -46,16 +47,24 @@ class Pool:
         return pieces[0], pieces[1]
 
 
-def load_pool(folder: Path, clips: int, seed: int, processes: int = 2) -> Pool:
+def load_pool(
+    folder: Path, clips: int, seed: int, processes: int = 2, shard_clips: int = SHARD_CLIPS
+) -> Pool:
     """Reads the pool of `clips` clips, drawing what is missing of it.
 
     folder: where shards lie; a shard depends on seed and index alone, and has its name when whole.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    paths = [folder / f"{seed}_{index:03}.npz" for index in range(-(-clips // SHARD_CLIPS))]
-    missing = [(path, seed, index) for index, path in enumerate(paths) if not path.exists()]
-    with ProcessPoolExecutor(processes) as executor:
-        list(executor.map(_draw_shard, missing))
+    paths = [folder / f"{seed}_{index:03}.npz" for index in range(-(-clips // shard_clips))]
+    missing = [
+        (path, seed, range(index * shard_clips, (index + 1) * shard_clips))
+        for index, path in enumerate(paths)
+        if not path.exists()
+    ]
+    if missing:
+        # Spawned, as libraries with threads of their own do not survive a fork.
+        with ProcessPoolExecutor(processes, get_context("spawn")) as executor:
+            list(executor.map(_draw_shard, missing))
     shards = [np.load(path) for path in paths]
     clean = np.concatenate([shard["clean"] for shard in shards])
     return Pool(clean[:clips], np.concatenate([shard["damaged"] for shard in shards])[:clips])
@@ -68,14 +77,11 @@ def draw_pair(seed: int, index: int) -> tuple[np.ndarray, np.ndarray]:
     return clean, damage(clean, draw_damage(rng), rng)
 
 
-def _draw_shard(job: tuple[Path, int, int]) -> None:
-    path, seed, index = job
+def _draw_shard(job: tuple[Path, int, range]) -> None:
+    path, seed, numbers = job
     cv2.setNumThreads(1)
-    pairs = [draw_pair(seed, number) for number in range(index * SHARD_CLIPS, (index + 1) * SHARD_CLIPS)]
+    pairs = [draw_pair(seed, number) for number in numbers]
+    clean, damaged = (np.stack(clips) for clips in zip(*pairs, strict=True))
     partial = path.with_suffix(".part.npz")
-    np.savez(
-        partial,
-        clean=np.stack([clean for clean, _ in pairs]),
-        damaged=np.stack([small for _, small in pairs]),
-    )
+    np.savez(partial, clean=clean, damaged=damaged)
     partial.rename(path)

@@ -1,8 +1,9 @@
 """Trains the preview model on drawn clips: `python -m seedvr_engine.preview.train --minutes 90`.
 
 Both networks are trained together, end to end in pixels. The loss of a clip is the logarithm of its squared
-error, which is its PSNR: every clip counts alike, however damaged. A smaller term of the same form keeps the
-autoencoder an autoencoder. What is kept is the exponential average of the weights.
+error, which is its PSNR: every clip counts alike, however damaged. Beside it stands the autoencoder's error:
+its logarithm at first, which makes an autoencoder quickly; then the plain error, as the logarithm's gradient
+is a hundred times the restoration's and would drown it. The weights kept are an exponential average.
 """
 
 import csv
@@ -41,7 +42,8 @@ class Recipe:
 
     clips: of a batch, per process. frames, size: of a crop, in clean pixels. rate: peak learning rate.
     warmup_steps: over which the rate rises. clip_norm: of the gradient. ema: decay per step of the average.
-    autoencoder_weight, deviation_weight: of the losses beside the restoration's.
+    autoencoder_share: of the time, in which the autoencoder comes first. autoencoder_log_weight and
+    autoencoder_weight: of its loss then and later. deviation_weight: of what keeps latents at deviation 1.
     """
 
     clips: int = 2
@@ -51,7 +53,9 @@ class Recipe:
     warmup_steps: int = 60
     clip_norm: float = 0.5
     ema: float = 0.998
-    autoencoder_weight: float = 0.1
+    autoencoder_share: float = 0.25
+    autoencoder_log_weight: float = 0.1
+    autoencoder_weight: float = 1.0
     deviation_weight: float = 0.01
 
 
@@ -66,7 +70,8 @@ class Trainer:
         self.optimiser = torch.optim.AdamW(
             self.model.parameters(), recipe.rate, betas=(0.9, 0.99), weight_decay=0.0
         )
-        self.steps = 0
+        self.steps = self.first_step = 0
+        self.minutes = 0.0
 
     def step(self, clean: np.ndarray, damaged: np.ndarray, progress: float) -> dict[str, float]:
         """One optimisation step.
@@ -77,7 +82,7 @@ class Trainer:
         for group in self.optimiser.param_groups:
             group["lr"] = self.rate(progress)
         target, video = to_video(clean), resize(damaged)
-        loss, log = self.loss(video, target)
+        loss, log = self.loss(video, target, progress)
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
         self._average_gradients()
@@ -88,16 +93,19 @@ class Trainer:
         self._update_average()
         return log | {"gradient": norm.item()}
 
-    def loss(self, video: Tensor, target: Tensor) -> tuple[Tensor, dict[str, float]]:
+    def loss(self, video: Tensor, target: Tensor, progress: float) -> tuple[Tensor, dict[str, float]]:
         """video: enlarged damaged clips, target: clean ones, (B, 3, F, H, W) in [-1, 1]."""
         latent_power: list[Tensor] = []
         restored, decoded = self.model(video, watch_latent=latent_power.append)
         error, before = _squared_error(restored, target), _squared_error(video, target)
         own = _squared_error(decoded, video)
         restoring = (error + ERROR_FLOOR).log().mean()
-        keeping = (own + ERROR_FLOOR).log().mean()
+        if progress < self.recipe.autoencoder_share:
+            keeping = self.recipe.autoencoder_log_weight * (own + ERROR_FLOOR).log().mean()
+        else:
+            keeping = self.recipe.autoencoder_weight * own.mean()
         deviation = (latent_power[0] - 1).square()
-        loss = restoring + self.recipe.autoencoder_weight * keeping + self.recipe.deviation_weight * deviation
+        loss = restoring + keeping + self.recipe.deviation_weight * deviation
         with torch.no_grad():
             log = {
                 "loss": loss.item(),
@@ -109,13 +117,13 @@ class Trainer:
 
     def rate(self, progress: float) -> float:
         """Learning rate: a linear rise over the first steps, half a cosine down to 1 % over the time."""
-        rise = min(1.0, (self.steps + 1) / self.recipe.warmup_steps)
+        rise = min(1.0, (self.steps - self.first_step + 1) / self.recipe.warmup_steps)
         return self.recipe.rate * rise * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(progress, 1.0))))
 
     def save(self, folder: Path) -> None:
         """Writes the checkpoint and the averaged weights, each under its name when whole."""
         state: dict[str, Any] = {"model": self.model.state_dict(), "optimiser": self.optimiser.state_dict()}
-        state |= {"average": self.average, "steps": self.steps}
+        state |= {"average": self.average, "steps": self.steps, "minutes": self.minutes}
         torch.save(state, folder / "checkpoint.part")
         (folder / "checkpoint.part").rename(folder / "checkpoint.pt")
         save_file(self.average, folder / "weights.part", metadata={"steps": str(self.steps)})
@@ -126,7 +134,8 @@ class Trainer:
         state = torch.load(folder / "checkpoint.pt", weights_only=True)
         self.model.load_state_dict(state["model"])
         self.optimiser.load_state_dict(state["optimiser"])
-        self.average, self.steps = state["average"], state["steps"]
+        self.average, self.minutes = state["average"], state["minutes"]
+        self.steps = self.first_step = state["steps"]
 
     def _average_gradients(self) -> None:
         if not dist.is_initialized():
@@ -182,8 +191,8 @@ class Run:
 def train(run: Run) -> Path:
     """Draws the pool, trains for the time given, and returns the path of the averaged weights.
 
-    One process of one thread per core, each with its own crops, gradients averaged: where the machine does other
-    work too, threads that wait for one another in every layer are several times slower.
+    One process of one thread per core, each with its own crops, gradients averaged: where the machine has
+    other work too, threads that wait for one another in every layer are several times slower.
     """
     load_pool(run.work / "pool", run.clips, run.seed, run.processes)
     with tempfile.TemporaryDirectory() as meeting:
@@ -211,7 +220,8 @@ class TrainingLog:
 
     def __init__(self, run: Run, trainer: Trainer, enabled: bool) -> None:
         self.run, self.trainer, self.enabled = run, trainer, enabled
-        self.start = self.saved = time.monotonic()
+        self.saved = time.monotonic()
+        self.start = self.saved - 60 * trainer.minutes
         self.sums: dict[str, float] = defaultdict(float)
 
     def __enter__(self) -> "TrainingLog":
@@ -239,10 +249,10 @@ class TrainingLog:
         """Takes one step's figures."""
         if not self.enabled:
             return
+        self.trainer.minutes = minutes = (time.monotonic() - self.start) / 60
         for key, value in values.items():
             self.sums[key] += value / LOG_STEPS
         if self.trainer.steps % LOG_STEPS == 0:
-            minutes = (time.monotonic() - self.start) / 60
             figures = [
                 minutes,
                 self.trainer.rate(minutes / self.run.minutes),
