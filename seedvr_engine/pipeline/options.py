@@ -1,6 +1,7 @@
 """What a person can choose about a restoration; everything has a good default."""
 
 from dataclasses import asdict, dataclass
+from fractions import Fraction
 from typing import Any, Literal, get_args
 
 from seedvr_engine.errors import UsageError
@@ -85,6 +86,12 @@ class Options:
                 f"The end, {self.end} s, does not come after the start, {self.start or 0} s.",
                 remedy="Choose a later end.",
             )
+
+    @property
+    def span(self) -> tuple[Fraction | None, Fraction | None]:
+        """Start and end in seconds, exactly as they were written in decimals."""
+        start, end = (None if value is None else Fraction(str(value)) for value in (self.start, self.end))
+        return start, end
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, for messages, files and hashes."""

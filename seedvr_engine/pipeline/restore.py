@@ -6,7 +6,6 @@ latents wait on disk. Whatever is finished is kept (`pipeline.work`), and the sa
 
 import gc
 from collections.abc import Callable
-from fractions import Fraction
 from pathlib import Path
 
 import torch
@@ -191,7 +190,7 @@ def _finish(job: Job) -> Result:
     job.meter.enter("join", len(job.work.shots) - 1)
     frames = sum(shot.frames or 0 for shot in job.work.shots)
     if job.info.kind != "image":
-        start, end = (Fraction(x) if x is not None else None for x in (job.options.start, job.options.end))
+        start, end = job.options.span
         warnings += join_segments(
             job.work.segments(),
             job.info,

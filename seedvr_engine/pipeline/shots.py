@@ -9,6 +9,8 @@ from seedvr_engine.media.shots import mark_shots
 from seedvr_engine.pipeline.background import Prefetched
 
 _AHEAD_BYTES = 2**28
+# People give seconds to the millisecond at best.
+_TOLERANCE = Fraction(1, 2000)
 
 
 def frames_ahead(info: MediaInfo) -> int:
@@ -72,9 +74,9 @@ class ShotStream:
 def _between(reader: Reader, start: Fraction | None, end: Fraction | None) -> Iterator[Frame]:
     with reader:
         for frame in reader:
-            if end is not None and frame.time >= end:
+            if end is not None and frame.time >= end - _TOLERANCE:
                 return
-            if start is None or frame.time >= start:
+            if start is None or frame.time >= start - _TOLERANCE:
                 yield frame
 
 

@@ -103,7 +103,7 @@ def encode_shot(job: Job, index: int) -> None:
 
 
 def open_stream(job: Job, first: int, known: int) -> ShotStream:
-    start, end = (Fraction(x) if x is not None else None for x in (job.options.start, job.options.end))
+    start, end = job.options.span
     return ShotStream(job.info, first, start=start, end=end, detect=job.options.shots, known=known)
 
 
@@ -347,7 +347,8 @@ class _Sink:
         path, frame, last = item
         target = self._job.target
         if self._job.info.kind == "image":
-            write_still(self._job.output, frame.rgb, target.quality, bit_depth=target.bit_depth)
+            icc = self._job.info.icc
+            write_still(self._job.output, frame.rgb, target.quality, bit_depth=target.bit_depth, icc=icc)
             return
         if self._writer is None:
             self._writer = SegmentWriter(path, target)
