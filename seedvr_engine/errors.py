@@ -1,8 +1,8 @@
 """The failures a user can meet, each with a sentence and a remedy.
 
-Every error raised on purpose derives from `SeedVRError`. Its message says what happened and what it means; `remedy`
-says what to do. The command line prints both and exits with `exit_code`; a page shows them and keeps the traceback
-folded away. Anything else that reaches the top is a bug of ours (exit code 1).
+Every error raised on purpose derives from `SeedVRError`. Its message says what happened and what it means;
+`remedy` says what to do. The command line prints both and exits with `exit_code`; a page shows them and keeps
+the traceback folded away. Anything else that reaches the top is a bug of ours (exit code 1).
 """
 
 from typing import ClassVar
@@ -69,7 +69,7 @@ class TimeLimitError(SeedVRError):
     code = "time_limit"
 
 
-class Cancelled(SeedVRError):
+class Cancelled(SeedVRError):  # noqa: N818 - the name that callers know
     """Stopped on request; finished work is kept."""
 
     exit_code = 130

@@ -1,4 +1,4 @@
-"""One thread for each test process: small tensors gain nothing from more, and processes must not fight for cores."""
+"""One thread for each test process: small tensors gain nothing from more, and processes fight for cores."""
 
 import os
 

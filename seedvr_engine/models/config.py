@@ -106,13 +106,15 @@ class VAEConfig:
     """The causal video autoencoder.
 
     channels: widths of the encoder's stages; the decoder goes through them backwards.
-    strides: step along (time, height, width) between neighbouring stages, encoder order: 1 or 2 in time, 2 in space.
-    encoder_blocks, decoder_blocks: residual blocks per stage; one number for all, or one each in encoder order.
+    strides: step along (time, height, width) between neighbouring stages, encoder order: 1 or 2 in time, 2 in
+        space.
+    encoder_blocks, decoder_blocks: residual blocks per stage; one number for all, or one each in encoder
+        order.
     middle_blocks: residual blocks at the lowest resolution.
     middle_attention: per-frame attention after the first of them.
-    encoder_time, decoder_time: temporal kernel, 1 or 3, of the convolutions; one number for all, or one for each stage
-        in encoder order and one for the middle with the latent's own convolution. An upsampler counts to the stage
-        that it leads to, the pixels' own convolution to the first.
+    encoder_time, decoder_time: temporal kernel, 1 or 3, of the convolutions; one number for all, or one for
+        each stage in encoder order and one for the middle with the latent's own convolution. An upsampler
+        counts to the stage that it leads to, the pixels' own convolution to the first.
     norm_groups: of the group norms; 0: none (preview: a frame's statistics are not those of a training crop).
     narrow_up: an upsampler goes to the next stage's width at once, instead of leaving that to the next stage.
     scaling: the transformer sees latent * scaling.

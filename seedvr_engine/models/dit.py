@@ -258,6 +258,7 @@ class Block(nn.Module):
             ):
                 done = self._with_mlp(part, self.mlp.video, video_ada)
                 tokens.index_copy_(0, positions, done.to(tokens.device))
+            del x, part, done  # the next group needs the room
             group_done(group)
         if not self.updates_text:
             return text

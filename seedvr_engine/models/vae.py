@@ -83,7 +83,7 @@ class VideoVAE(nn.Module):
             yield self.decoder(_channels_last(piece), past)
 
     def encode_lookback(self) -> int:
-        """Latent frames that an encode must start early by, to be what it would have been from the clip's start."""
+        """By how many latent frames an encode must start early, to be as if from the clip's start."""
         return _lookback(self.encoder, self.config.time_factor)
 
     def decode_lookback(self) -> int:
@@ -94,7 +94,7 @@ class VideoVAE(nn.Module):
         time, space = self.config.time_factor, self.config.space_factor
         if len(shape) != 5 or shape[1] != 3 or (shape[2] - 1) % time or shape[3] % space or shape[4] % space:
             raise ValueError(
-                f"video must be (B, 3, 1 + {time} k, H, W) with H and W multiples of {space}, got {tuple(shape)}"
+                f"video must be (B, 3, 1 + {time} k, H, W), H and W multiples of {space}, got {tuple(shape)}"
             )
 
 

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from seedvr_engine.pipeline.plan import Plan
 
 from seedvr_engine.media.probe import probe
 from seedvr_engine.media.read import read_frames
 from seedvr_engine.pipeline.options import Options
+from seedvr_engine.pipeline.plan import Plan
 from tests.media.clips import ClipSpec, scene, write_clip
 
 # Real architecture, small numbers; lossless, so that frames can be compared.

@@ -56,7 +56,7 @@ def test_stretches_meet_without_a_step(tmp_path):
     frames = frames_of(output).astype(float)
     brightness = np.abs(np.diff(frames.mean((1, 2, 3))))
     detail = np.abs(np.diff(np.abs(np.diff(frames, axis=2)).mean((1, 2, 3))))
-    # Six latents in stretches of four that share two: one fades into the other over latents 2 and 3, frames 5 to 12.
+    # Six latents in stretches of four that share two: one fades into the other over frames 5 to 12.
     joins = slice(4, 13)
     for change in (brightness, detail):
         inside = np.concatenate((change[:4], change[13:]))
