@@ -5,6 +5,7 @@ from pathlib import Path
 
 import torch
 from einops import rearrange
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
@@ -68,7 +69,7 @@ def load(path: Path = WEIGHTS) -> Preview:
     try:
         state = load_file(path)
         preview.load_state_dict({key: value.float() for key, value in state.items()})
-    except (OSError, RuntimeError) as error:
+    except (OSError, RuntimeError, SafetensorError) as error:
         raise CheckpointError(
             f"The preview's weights at {path} are missing or not the preview's.",
             remedy="Reinstall the package, or train them: `python -m seedvr_engine.preview.train`.",

@@ -9,7 +9,7 @@ from seedvr_engine.preview.pool import Pool, draw_pair
 from seedvr_engine.preview.tensors import resize, to_video
 from seedvr_engine.preview.train import Recipe, Trainer, initialise
 
-SMALL = Recipe(clips=2, frames=2, size=64, warmup_steps=1)
+SMALL = Recipe(clips=1, frames=2, size=48, warmup_steps=1)
 
 
 @pytest.fixture(scope="module")
