@@ -1,32 +1,25 @@
 """The `seedvr` command."""
 
 import os
-import signal
 import sys
 import threading
 import traceback
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
 from seedvr_engine import __version__
+from seedvr_engine.batch import Source, folder_for, is_batch, named_sources
 from seedvr_engine.console import JsonLines, Reporter, Terminal
-from seedvr_engine.errors import Cancelled, CheckpointError, InputError, SeedVRError, UsageError
+from seedvr_engine.errors import Cancelled, CheckpointError, SeedVRError
+from seedvr_engine.interruption import interruptible
 from seedvr_engine.media.info import MediaInfo
-from seedvr_engine.media.still import PICTURE_SUFFIXES
 from seedvr_engine.pipeline.options import DEFAULT_SIZE, ColourCorrection, Detail, Fit, Options, Precision
-
-VIDEO_SUFFIXES = {
-    *(".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".wmv", ".flv", ".mpg", ".mpeg", ".ts", ".m2ts"),
-    *(".mts", ".3gp", ".ogv", ".vob", ".dv", ".mxf", ".gif", ".asf", ".f4v", ".y4m", ".nut"),
-}
-# Ctrl-C ends the process within 3 s, whatever it is in the middle of.
-PATIENCE_S = 2.0
 
 app = typer.Typer(
     help="Restores and upscales video and pictures with SeedVR2.",
@@ -35,6 +28,7 @@ app = typer.Typer(
     add_completion=False,
 )
 
+Outcome = Literal["done", "skipped", "failed"]
 Inputs = Annotated[list[Path], typer.Argument(metavar="IN...", help="Files, or folders of files.")]
 Input = Annotated[Path, typer.Argument(metavar="IN", help="A video or a picture.")]
 Model = Annotated[str, typer.Option(help="auto, preview, 3b, 7b, 7b-sharp, or a checkpoint file.")]
@@ -77,71 +71,104 @@ def restore(
     json_lines: JsonFlag = False,
 ) -> None:
     """Restores files; a folder is a batch, and a batch goes on after a failure."""
-    options = Options(
-        model=model,
-        precision=precision,
-        size=size,
-        fit=fit,
-        seed=seed,
-        steps=steps,
-        guidance=guidance,
-        rescale=rescale,
-        condition_noise=condition_noise,
-        colour=colour,
-        detail=detail,
-        shots=shots,
-        start=start,
-        end=end,
-        container=container,
-        codec=codec,
-        quality=quality,
-        device=device,
-    )
-    sources = [(path, None) for path in inputs] if sequence is not None else _files(inputs)
-    batch = len(sources) > 1 or (output is not None and output.is_dir() and container != "png")
     reporter: Reporter = JsonLines() if json_lines else Terminal()
-    counts = {"done": 0, "skipped": 0, "failed": 0}
-    last_error: SeedVRError | None = None
-    with _interruptible() as interrupted:
-        for source, below in sources:
-            place = _place(output, below, batch)
-            try:
-                outcome = _restore_one(
-                    source, place, options, sequence, reporter, interrupted, overwrite, skip_existing
-                )
-                counts[outcome] += 1
-            except Cancelled as error:
-                reporter.failed(source, error)
-                raise typer.Exit(error.exit_code) from None
-            except SeedVRError as error:
-                reporter.failed(source, error)
-                counts["failed"] += 1
-                last_error = error
-            finally:
-                reporter.close()
-    if len(sources) > 1:
-        reporter.summary(**counts)
-    if last_error is not None:
-        raise typer.Exit(last_error.exit_code)
+    with interruptible() as interrupted:
+        try:
+            options = Options(
+                model=model,
+                precision=precision,
+                size=size,
+                fit=fit,
+                seed=seed,
+                steps=steps,
+                guidance=guidance,
+                rescale=rescale,
+                condition_noise=condition_noise,
+                colour=colour,
+                detail=detail,
+                shots=shots,
+                start=start,
+                end=end,
+                container=container,
+                codec=codec,
+                quality=quality,
+                device=device,
+            )
+            sources = named_sources(inputs, as_sequences=sequence is not None)
+        except SeedVRError as error:
+            reporter.failed(None, error)
+            raise typer.Exit(error.exit_code) from None
+        one = partial(_restore_one, options, sequence, reporter, interrupted, overwrite, skip_existing)
+        into_folder = is_batch(inputs, output, as_sequences=sequence is not None)
+        code = _restore_all(sources, output, into_folder, one, reporter)
+    raise typer.Exit(code)
+
+
+def _restore_all(
+    sources: list[Source],
+    output: Path | None,
+    into_folder: bool,
+    one: Callable[[Path, Path | None, Path | None], Outcome],
+    reporter: Reporter,
+) -> int:
+    """Restores input after input, whatever becomes of those before; returns the last failure's exit code."""
+    outcomes: list[Outcome] = []
+    code = 0
+    for source in sources:
+        try:
+            if output is not None and into_folder:
+                outcomes.append(one(source.path, None, folder_for(source, output)))
+            else:
+                outcomes.append(one(source.path, output, None))
+        except Cancelled as error:
+            reporter.failed(source.path, error)
+            return error.exit_code
+        except BrokenPipeError:  # Whoever listened has gone.
+            raise
+        except Exception as error:
+            known = error if isinstance(error, SeedVRError) else _bug(error)
+            reporter.failed(source.path, known)
+            outcomes.append("failed")
+            code = known.exit_code
+        finally:
+            reporter.close()
+    if into_folder or len(sources) != 1:
+        reporter.summary(*(outcomes.count(outcome) for outcome in get_args(Outcome)))
+    return code
+
+
+def _bug(error: Exception) -> SeedVRError:
+    traceback.print_exception(error)
+    return SeedVRError(
+        f"This is a bug of seedvr-engine {__version__}: {type(error).__name__}: {error}.",
+        remedy="Please report it with the lines above.",
+    )
 
 
 def _restore_one(
-    source: Path,
-    place: Path | None,
     options: Options,
     sequence: float | None,
     reporter: Reporter,
     interrupted: threading.Event,
     overwrite: bool,
     skip_existing: bool,
-) -> Literal["done", "skipped"]:
-    """Restores one input. place: a file, an existing folder to put it in, or None for beside the input."""
+    source: Path,
+    place: Path | None,
+    folder: Path | None,
+) -> Outcome:
+    """Restores one input.
+
+    place: a file, an existing folder to put it in, or None for beside the input. folder: where the result
+    goes under the name that it would have beside the input.
+    """
     from seedvr_engine.pipeline.forecast import output_path
     from seedvr_engine.pipeline.restore import restore
 
     reporter.begin(source)
     info = _probe(source, sequence)
     output = output_path(info, options, place)
+    if folder is not None:
+        output = folder / output.name
     if skip_existing and output.exists():
         reporter.close()
         reporter.skipped(source, output)
@@ -164,61 +191,6 @@ def _probe(source: Path, sequence: float | None) -> MediaInfo:
     from seedvr_engine.media.sequence import probe_sequence
 
     return probe(source) if sequence is None else probe_sequence(source, sequence)
-
-
-def _files(inputs: list[Path]) -> list[tuple[Path, Path | None]]:
-    """Every named file, and every video and picture in named folders with its place in there."""
-    found: list[tuple[Path, Path | None]] = []
-    for path in inputs:
-        if not path.is_dir():
-            found.append((path, None))
-            continue
-        inside = sorted(p for p in path.rglob("*") if p.suffix.lower() in VIDEO_SUFFIXES | PICTURE_SUFFIXES)
-        visible = [p for p in inside if not any(part.startswith(".") for part in p.relative_to(path).parts)]
-        fresh = [p for p in visible if not p.stem.endswith("_restored")]
-        if not fresh:
-            raise InputError(
-                f"The folder {path} holds no video and no picture.",
-                remedy="Name a folder that does, or use --sequence FPS for pictures that are one clip.",
-            )
-        found += [(p, p.relative_to(path).parent) for p in fresh]
-    return found
-
-
-def _place(output: Path | None, below: Path | None, batch: bool) -> Path | None:
-    if output is None or not batch:
-        return output
-    if output.suffix and not output.is_dir():
-        raise UsageError(
-            f"{output} is one file, and there are several inputs.", remedy="Name a folder with `-o`."
-        )
-    folder = output / (below or Path())
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
-
-
-@contextmanager
-def _interruptible() -> Iterator[threading.Event]:
-    """An event that Ctrl-C or SIGTERM sets; at a second one, or if nothing comes of it, the process ends.
-
-    Ending at once loses nothing: whatever is finished has its final name, and only that counts.
-    """
-    interrupted = threading.Event()
-
-    def stop(signum: int, frame: Any) -> None:
-        if interrupted.is_set():
-            os._exit(Cancelled.exit_code)
-        interrupted.set()
-        timer = threading.Timer(PATIENCE_S, os._exit, (Cancelled.exit_code,))
-        timer.daemon = True
-        timer.start()
-
-    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield interrupted
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 @app.command()
@@ -346,11 +318,12 @@ def main() -> None:
     try:
         app(standalone_mode=True)
     except SeedVRError as error:
-        Terminal().failed(Path(), error)
+        Terminal().failed(None, error)
         sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        sys.exit(Cancelled.exit_code)
-    except Exception:
-        traceback.print_exc()
-        print(f"This is a bug of seedvr-engine {__version__}; please report it.", file=sys.stderr)
+    except Exception as error:
+        Terminal().failed(None, _bug(error))
         sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -16,13 +16,13 @@ from seedvr_engine.pipeline.messages import Progress, Result
 
 
 class Reporter(Protocol):
-    """Tells a person or a program what happens to each input."""
+    """Tells a person or a program what happens to each input; without one, to the whole command."""
 
     def begin(self, source: Path) -> None: ...
     def progress(self, progress: Progress) -> None: ...
     def done(self, source: Path, result: Result) -> None: ...
     def skipped(self, source: Path, output: Path) -> None: ...
-    def failed(self, source: Path, error: SeedVRError) -> None: ...
+    def failed(self, source: Path | None, error: SeedVRError) -> None: ...
     def summary(self, done: int, skipped: int, failed: int) -> None: ...
     def close(self) -> None: ...
 
@@ -42,8 +42,10 @@ class JsonLines:
     def skipped(self, source: Path, output: Path) -> None:
         self._write("skipped", input=str(source), output=str(output))
 
-    def failed(self, source: Path, error: SeedVRError) -> None:
-        self._write("failed", input=str(source), code=error.code, message=error.message, remedy=error.remedy)
+    def failed(self, source: Path | None, error: SeedVRError) -> None:
+        name = None if source is None else str(source)
+        self._write("failed", input=name, code=error.code, message=error.message, remedy=error.remedy)
+        print(error, file=sys.stderr)
 
     def summary(self, done: int, skipped: int, failed: int) -> None:
         self._write("summary", done=done, skipped=skipped, failed=failed)
@@ -99,7 +101,7 @@ class Terminal:
     def skipped(self, source: Path, output: Path) -> None:
         self.console.print(f"Skipped: {escape(source.name)}, as {escape(str(output))} is there.")
 
-    def failed(self, source: Path, error: SeedVRError) -> None:
+    def failed(self, source: Path | None, error: SeedVRError) -> None:
         self.close()
         self.console.print(f"[red]{escape(error.message)}[/] {escape(error.remedy)}")
 

@@ -13,6 +13,7 @@ Detail = Literal["auto", "decoded", "residual"]
 Fit = Literal["inside", "crop", "pad", "stretch"]
 
 DEFAULT_SIZE = "2x"
+LONGEST_S = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -75,8 +76,8 @@ class Options:
             ("rescale", 0, 1),
             ("condition_noise", 0, 1),
             ("quality", 0, 100),
-            ("start", 0, float("inf")),
-            ("end", 0, float("inf")),
+            ("start", 0, LONGEST_S),
+            ("end", 0, LONGEST_S),
         ):
             value = getattr(self, name)
             if value is not None and not low <= value <= high:

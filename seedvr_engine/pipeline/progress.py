@@ -37,7 +37,7 @@ class Meter:
         self._done: dict[tuple[Stage, int], float] = {}
         self._started = self._stage_since = time.monotonic()
         self._credited = 0.0
-        self._reported = 0.0
+        self._reported = self._told_share = 0.0
         self._stage: Stage = "start"
         self._shot = 0
         self._notes: list[str] = []
@@ -99,7 +99,9 @@ class Meter:
             return
         self._reported = time.monotonic()
         now, peak = memory_bytes(self._device)
-        share, elapsed = self.share, self.elapsed_s
+        # Where a clip proves longer than its container said, the share falls; nobody wants to be told so.
+        share = self._told_share = max(self._told_share, self.share)
+        elapsed = self.elapsed_s
         written = int(sum(frames for (stage, _), frames in self._done.items() if stage == "decode"))
         fresh = share - self._credited
         self._on_progress(

@@ -47,16 +47,35 @@ def restore(
     """
     forecast = foresee(info or probe(input), options or Options(), output, plan)
     check_output(forecast, overwrite)
-    info, options, device = forecast.info, forecast.options, forecast.device
     work = Work(forecast.output, _key(forecast))
     check_disk(forecast, work.bytes())
+    job = _prepare(forecast, work, on_progress, cancelled)
+    try:
+        with torch.inference_mode():
+            _restore_shots(job)
+    except BaseException:
+        _close(job)
+        work.remove_if_empty()
+        raise
+    _close(job)
+    return _finish(job)
+
+
+def _prepare(
+    forecast: Forecast,
+    work: Work,
+    on_progress: Callable[[Progress], None] | None,
+    cancelled: Callable[[], bool] | None,
+) -> Job:
+    """Loads the model and says what will be done."""
+    info, options, device = forecast.info, forecast.options, forecast.device
     meter = Meter(forecast.flops, forecast.frames, device, on_progress, cancelled)
     meter.note(f"Model: {forecast.model.label}, {forecast.precision}. {forecast.plan.describe()}")
     for warning in info.warnings:
         meter.note(warning)
     on_host = forecast.plan.weight_place == "host"
     model = load_model(forecast.model, device, forecast.precision, weights_on_host=on_host)
-    job = Job(
+    return Job(
         info,
         options,
         forecast.geometry,
@@ -68,12 +87,6 @@ def restore(
         meter,
         residual=(forecast.model.detail if options.detail == "auto" else options.detail) == "residual",
     )
-    try:
-        with torch.inference_mode():
-            _restore_shots(job)
-    finally:
-        _close(job)
-    return _finish(job)
 
 
 def _key(forecast: Forecast) -> str:

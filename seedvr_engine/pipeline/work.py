@@ -10,17 +10,19 @@ A hidden folder beside the output, named by a hash of input, options, model and 
 Every file gets its name when it is whole; what has its name is finished.
 """
 
+import errno
 import hashlib
 import json
 import re
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
@@ -57,14 +59,15 @@ def work_key(source: Path, *facts: Any) -> str:
 
 
 class Work:
-    """The folder of one restoration. Raises OutputError where it cannot be written."""
+    """The folder of one restoration; made when there is something to keep.
+
+    Raises OutputError where it cannot be written.
+    """
 
     def __init__(self, output: Path, key: str) -> None:
         self.folder = output.parent / f".{output.name}.{key}"
         self.shots: list[Shot] = []
         self.ended = False
-        with output_errors(self.folder):
-            (self.folder / "segments").mkdir(parents=True, exist_ok=True)
         self._state = self.folder / "state.json"
         if self._state.exists():
             state = json.loads(self._state.read_text())
@@ -76,6 +79,7 @@ class Work:
         state = {"shots": [asdict(shot) for shot in self.shots], "ended": self.ended}
         part = self._state.with_suffix(".part")
         with output_errors(self._state):
+            (self.folder / "segments").mkdir(parents=True, exist_ok=True)
             part.write_text(json.dumps(state))
             part.replace(self._state)
 
@@ -93,8 +97,8 @@ class Work:
 
     def segments(self) -> list[Path]:
         """All finished segments, in order."""
-        names = (path for path in (self.folder / "segments").iterdir() if re.fullmatch(r"\d{9}", path.name))
-        return sorted(names)
+        found = (self.folder / "segments").glob("*")
+        return sorted(path for path in found if re.fullmatch(r"\d{9}", path.name))
 
     def forget_latents(self, shot: int) -> None:
         """Frees the disk of latents that nothing needs any more."""
@@ -107,6 +111,11 @@ class Work:
     def remove(self) -> None:
         """Removes everything."""
         shutil.rmtree(self.folder, ignore_errors=True)
+
+    def remove_if_empty(self) -> None:
+        """Removes the folder where nothing in it would save any work."""
+        if not any(self.folder.glob("shot-*/*/*.safetensors")) and not self.segments():
+            self.remove()
 
     def _shot_folder(self, shot: int) -> Path:
         return self.folder / f"shot-{shot:06d}"
@@ -138,28 +147,27 @@ class Latents:
         part = path.with_suffix(".part")
         with output_errors(path):
             self._folder.mkdir(parents=True, exist_ok=True)
-            save_file({"latents": latents.contiguous().cpu()}, part)
-            part.replace(path)
+            try:
+                with _system_errors():
+                    save_file({"latents": latents.contiguous().cpu()}, part)
+                part.replace(path)
+            finally:
+                part.unlink(missing_ok=True)
 
     def clear(self) -> None:
         """Forgets all runs."""
         shutil.rmtree(self._folder, ignore_errors=True)
 
-    def read_run(self, start: int, stop: int) -> Tensor:
-        """A run as it was written."""
-        with safe_open(self._path(start, stop), "pt") as file:
-            return file.get_tensor("latents")
-
     def read(self, start: int, stop: int) -> Tensor:
         """Latents start to stop; where runs share latents, they fade from the earlier into the later run."""
         out: Tensor | None = None
         filled = start
-        for run_start, run_stop, latents in self._covering(start, stop):
+        for run_start, begin, latents in self._covering(start, stop):
             if out is None:
                 out = latents.new_empty((stop - start, *latents.shape[1:]))
-            begin, end = max(start, run_start), min(stop, run_stop)
+            end = begin + len(latents)
             for index in range(begin, end):
-                new = latents[index - run_start]
+                new = latents[index - begin]
                 if index < filled:
                     share = self._share(index, run_start)
                     new = torch.lerp(out[index - start].float(), new.float(), share).to(new.dtype)
@@ -175,9 +183,22 @@ class Latents:
         return (index - run_start + 1) / (before - run_start + 1)
 
     def _covering(self, start: int, stop: int) -> Iterator[tuple[int, int, Tensor]]:
+        """(start of a run, start of its part that is asked for, that part); no more than the part is read."""
         for run_start, run_stop in self.runs():
-            if run_start < stop and run_stop > start:
-                yield run_start, run_stop, self.read_run(run_start, run_stop)
+            begin, end = max(start, run_start), min(stop, run_stop)
+            if begin < end:
+                with safe_open(self._path(run_start, run_stop), "pt") as file:
+                    yield run_start, begin, file.get_slice("latents")[begin - run_start : end - run_start]
 
     def _path(self, start: int, stop: int) -> Path:
         return self._folder / f"{start:06d}-{stop:06d}.safetensors"
+
+
+@contextmanager
+def _system_errors() -> Iterator[None]:
+    """safetensors tells of a full disk in words alone; what called it wants the system's number."""
+    try:
+        yield
+    except SafetensorError as error:
+        number = re.search(r"os error (\d+)", str(error))
+        raise OSError(int(number[1]) if number else errno.EIO, str(error)) from error
