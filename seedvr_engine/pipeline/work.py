@@ -163,6 +163,8 @@ class Latents:
         out: Tensor | None = None
         filled = start
         for run_start, begin, latents in self._covering(start, stop):
+            if begin > filled:
+                break
             if out is None:
                 out = latents.new_empty((stop - start, *latents.shape[1:]))
             end = begin + len(latents)
