@@ -282,17 +282,18 @@ def dit_cost(
         pairs = sum(count * (math.prod(shape) + text_tokens) ** 2 for shape, count in windows.items())
         flops += blocks * 4 * pairs * dit.heads * dit.head_dim
     cells = math.prod(latent) * element_bytes
-    # The input, and the output twice: its frames, then all of them as one.
-    ends = cells * (dit.video_in_channels + 2 * dit.latent_channels)
     shapes = [(math.prod(shape), count) for part in (regular, shifted) for shape, count in part.items()]
     groups = [(min(max(1, group_tokens // size), count), size) for size, count in shapes]
     workspace = max(_group_peak(dit, number, size, text_tokens, element_bytes) for number, size in groups)
     # A frame's tokens are made at once, a group's are gathered; either passes through.
     passing = max(grid[1] * grid[2], max(number * size for number, size in groups)) * dit.vid_dim
     rotations = sum(FLOAT32_BYTES * size * _turned(dit) for size, _ in shapes)
-    text = element_bytes * (text_tokens * (dit.txt_in_dim + 10 * dit.vid_dim) + 60 * dit.vid_dim)
+    text = element_bytes * (text_tokens * (dit.txt_in_dim + 9 * dit.vid_dim) + 60 * dit.vid_dim)
     kept = tokens * (dit.vid_dim * element_bytes + 2 * POSITION_BYTES)
-    device = max(workspace, passing * element_bytes) + ends + rotations + text
+    # At the end the output is there twice, as its frames and as one.
+    output = 2 * cells * dit.latent_channels
+    device = max(workspace, passing * element_bytes + output) + cells * dit.video_in_channels
+    device += rotations + text
     if token_place == "device":
         return Cost(flops, int(MARGIN * (device + kept)), 0)
     return Cost(flops, int(MARGIN * device), int(MARGIN * (kept + passing * element_bytes)))

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 
@@ -22,20 +23,36 @@ def check(counted: Count, predicted: Cost) -> None:
     assert counted.host_bytes <= predicted.host_bytes <= 1.1 * counted.host_bytes
 
 
-@pytest.mark.parametrize(("height", "width"), [(64, 96), (720, 1280)])
-@pytest.mark.parametrize(("piece", "place"), [(2, "device"), (2, "host"), (1, "host"), (4, "device")])
+@pytest.mark.parametrize(
+    ("height", "width", "piece", "place"),
+    [
+        (64, 96, 2, "device"),
+        (64, 96, 1, "host"),
+        (720, 1280, 2, "device"),
+        (720, 1280, 2, "host"),
+        (720, 1280, 4, "device"),
+    ],
+)
 def test_the_autoencoder_costs_what_the_closed_forms_say(height, width, piece, place):
     on_host = place == "host"
     for count, cost in ((count_encode, encode_cost), (count_decode, decode_cost)):
         check(
-            count(VAE, height, width, 9, piece=piece, on_host=on_host),
-            cost(VAE, height, width, 9, piece_frames=piece, cache_place=place),
+            count(VAE, height, width, 5, piece=piece, on_host=on_host),
+            cost(VAE, height, width, 5, piece_frames=piece, cache_place=place),
         )
 
 
 @pytest.mark.parametrize("model", MODELS)
-@pytest.mark.parametrize("latent", [(1, 16, 16), (3, 30, 54), (25, 90, 160)])
-@pytest.mark.parametrize(("group", "place"), [(12288, "device"), (2048, "host")])
+@pytest.mark.parametrize(
+    ("latent", "group", "place"),
+    [
+        ((1, 16, 16), 12288, "device"),
+        ((3, 30, 54), 12288, "device"),
+        ((3, 30, 54), 300, "host"),
+        ((7, 90, 160), 8192, "host"),
+        ((25, 90, 160), 12288, "device"),
+    ],
+)
 def test_the_transformer_costs_what_the_closed_forms_say(model, latent, group, place):
     config = MODELS[model]()
     config = replace(config, num_layers=2, mm_layers=1 if model == "3b" else 2)
@@ -125,7 +142,7 @@ def test_after_running_out_every_plan_differs_and_the_last_step_is_nothing():
     assert len(set(seen)) == len(seen) > 8
     assert places(seen[-1]) == ("host", "host", "host")
     assert seen[-1].stretch_latents == 4
-    assert all(b.group_tokens <= a.group_tokens for a, b in zip(seen, seen[1:], strict=False))
+    assert all(b.group_tokens <= a.group_tokens for a, b in pairwise(seen))
 
 
 def test_planning_needs_no_torch():
