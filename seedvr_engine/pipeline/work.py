@@ -167,8 +167,6 @@ class Latents:
                 break
             if out is None:
                 out = latents.new_empty((stop - start, *latents.shape[1:]))
-            if begin > filled:
-                break
             end = begin + len(latents)
             for index in range(begin, end):
                 new = latents[index - begin]

@@ -68,7 +68,7 @@ def test_stretches_meet_without_a_step(tmp_path):
     for measure in (brightness, detail):
         changes, undisturbed = (np.abs(np.diff(measure(frames))) for frames in (cut, whole))
         added = changes - undisturbed
-        assert added[at_joins].max() <= 0.1 * changes[~at_joins].max()
+        assert added[at_joins].max() <= 0.2 * changes[~at_joins].max()
 
 
 def test_shots_restored_together_equal_shots_restored_one_by_one(tmp_path):
