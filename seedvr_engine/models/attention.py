@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from functools import cache
+from importlib.util import find_spec
 from typing import Literal
 
 import torch
@@ -29,13 +30,13 @@ def attention(query: Tensor, key: Tensor, value: Tensor, kernel: AttentionName =
 
 
 def _flash_attn_serves(query: Tensor) -> bool:
-    if not query.is_cuda or query.dtype not in (torch.float16, torch.bfloat16) or query.shape[-1] > 256:
-        return False
-    try:
-        _flash_attn()
-    except ImportError:
-        return False
-    return True
+    serves = query.is_cuda and query.dtype in (torch.float16, torch.bfloat16) and query.shape[-1] <= 256
+    return serves and _has_flash_attn()
+
+
+@cache
+def _has_flash_attn() -> bool:
+    return find_spec("flash_attn") is not None
 
 
 @cache

@@ -55,7 +55,7 @@ class ShotStream:
         shot = None
         while self._next is not None:
             number, frame = self._next
-            if shot is not None and number != shot and frame.number > self._known:
+            if shot is not None and number != shot and frame.number >= self._known:
                 return
             shot = number
             self._next = next(self._marked, None)

@@ -16,6 +16,7 @@ from torch import Tensor
 from seedvr_engine.errors import InputError
 from seedvr_engine.media.info import MediaInfo
 from seedvr_engine.media.read import Frame, read_frames
+from seedvr_engine.media.shots import AHEAD, HISTORY
 from seedvr_engine.media.write import SegmentWriter, Target, write_still
 from seedvr_engine.pipeline import colour, picture
 from seedvr_engine.pipeline.background import Consumer, Prefetched
@@ -31,6 +32,7 @@ from seedvr_engine.pipeline.work import Latents, Work
 
 RUN_LATENTS = 16
 SEGMENT_FRAMES = 64
+CUT_LOOKBACK = HISTORY + AHEAD + 1
 
 
 @dataclass
@@ -80,13 +82,14 @@ def encode_shot(job: Job, index: int) -> None:
     """Reads the shot to its end and keeps its condition latents; sets `Shot.frames`."""
     shot, kept = job.work.shots[index], job.work.condition(index)
     done = kept.contiguous()
-    # The autoencoder sees some latents back; starting that much earlier makes up for what it has forgotten.
-    start = max(0, done - job.model.vae.encode_lookback())
+    # The autoencoder sees some latents back, the search for cuts some frames; starting that much earlier
+    # makes up for what they have forgotten.
+    start = max(0, done - max(job.model.vae.encode_lookback(), CUT_LOOKBACK))
     skipped = start * job.time_factor
     if job.stream is None:
-        job.stream = open_stream(
-            job, shot.first + skipped, known=shot.first + frames_of(done, job.time_factor)
-        )
+        # The last latent kept may have been filled up at a cut, so that only the frames before it are sure.
+        sure = frames_of(max(done - 1, 0), job.time_factor)
+        job.stream = open_stream(job, shot.first + skipped, known=shot.first + sure)
     job.meter.credit("encode", index, frames_of(done, job.time_factor))
     frames = _Counted(job.stream.shot(), skipped, job.meter)
     pieces = _pieces(job, frames)
