@@ -1,5 +1,6 @@
 """A restoration is the same whatever memory forces, shot by shot, and keeps everything beside the picture."""
 
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -187,3 +188,21 @@ def test_a_cut_off_clip_is_restored_up_to_the_cut_with_a_warning(tmp_path):
     result = restore(cut, tmp_path / "out.mkv", PREVIEW)
     assert 0 < result.frames < 30
     assert any("cut" in warning or "ends at" in warning for warning in result.warnings)
+
+
+def test_a_stop_right_after_the_last_latent_of_a_shot_finds_its_cut_again(tmp_path):
+    """The last latent was filled up with the last frame; what follows belongs to the next shot all the same."""
+    source, output = clip(tmp_path / "film.mp4", (3, 4)), tmp_path / "out.mkv"
+    seen: list[Progress] = []
+    with pytest.raises(Cancelled):
+        restore(
+            source,
+            output,
+            SMALL,
+            plan=PLAN,
+            on_progress=seen.append,
+            cancelled=lambda: seen[-1].stage == "restore",
+        )
+    (state,) = tmp_path.glob(".out.mkv.*/state.json")
+    state.write_text(json.dumps({"shots": [{"first": 0, "frames": None}], "ended": False}))
+    assert restore(source, output, SMALL, plan=PLAN).shots == (0, 3)
