@@ -3,12 +3,12 @@
 from fractions import Fraction
 from pathlib import Path
 
-import av
 import numpy as np
 import pytest
 
 from seedvr_engine.errors import InputError
 from seedvr_engine.media.probe import probe
+from tests.media import broken
 from tests.media.clips import ClipSpec, clicks, scene, write_clip
 
 
@@ -76,86 +76,19 @@ def test_pixels_are_counted_as_squares(tmp_path, aspect, width):
     assert (info.width, info.height) == (width, 48)
 
 
-def _missing(folder: Path) -> Path:
-    return folder / "nothing.mp4"
-
-
-def _empty(folder: Path) -> Path:
-    (folder / "empty.mp4").touch()
-    return folder / "empty.mp4"
-
-
-def _text(folder: Path) -> Path:
-    (folder / "text.mp4").write_text("This is a letter, not a film.\n" * 40)
-    return folder / "text.mp4"
-
-
-def _sound(folder: Path) -> Path:
-    path = folder / "sound.m4a"
-    with av.open(str(path), "w", format="mp4") as container:
-        stream = container.add_stream("aac", rate=48000)
-        frame = av.AudioFrame.from_ndarray(np.zeros((2, 1024), np.float32), format="fltp", layout="stereo")
-        frame.sample_rate, frame.pts = 48000, 0
-        container.mux([*stream.encode(frame), *stream.encode(None)])
-    return path
-
-
-def _no_frames(folder: Path) -> Path:
-    """A whole, healthy MP4 whose only picture is no picture."""
-    path = folder / "frameless.mp4"
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("libx264", rate=25)
-        stream.width, stream.height = 64, 48
-        container.start_encoding()
-        packet = av.Packet(b"\0" * 32)
-        packet.stream, packet.pts, packet.dts, packet.time_base = stream, 0, 0, Fraction(1, 25)
-        container.mux(packet)
-    return path
-
-
-def _playlist(folder: Path) -> Path:
-    write_clip(folder / "secret.ts", scene(1, 3))
-    (folder / "list.m3u8").write_text(
-        "#EXTM3U\n#EXT-X-TARGETDURATION:5\n#EXTINF:5,\nsecret.ts\n#EXT-X-ENDLIST\n"
-    )
-    return folder / "list.m3u8"
-
-
-def _concat_named_mp4(folder: Path) -> Path:
-    write_clip(folder / "secret.mp4", scene(1, 3))
-    (folder / "list.mp4").write_text("ffconcat version 1.0\nfile 'secret.mp4'\n")
-    return folder / "list.mp4"
-
-
-def _too_wide(folder: Path) -> Path:
-    from PIL import Image
-
-    Image.new("RGB", (16400, 2)).save(folder / "wide.png")
-    return folder / "wide.png"
-
-
-def _too_tall_clip(folder: Path) -> Path:
-    frames = [np.zeros((16386, 16, 3), np.uint8)]
-    return write_clip(folder / "tall.mkv", frames, ClipSpec(codec="ffv1", pixel_format="bgr0"))
-
-
-def _folder(folder: Path) -> Path:
-    return folder
-
-
 @pytest.mark.parametrize(
     ("make", "said"),
     [
-        (_missing, "does not exist"),
-        (_empty, "is empty"),
-        (_text, "no video or picture"),
-        (_sound, "sound but no picture"),
-        (_no_frames, "no frame"),
-        (_playlist, "playlist"),
-        (_concat_named_mp4, "playlist"),
-        (_too_wide, "16400x2"),
-        (_too_tall_clip, "16x16386"),
-        (_folder, "is a folder"),
+        (broken.missing, "does not exist"),
+        (broken.empty, "is empty"),
+        (broken.text, "no video or picture"),
+        (broken.sound, "sound but no picture"),
+        (broken.no_frames, "no frame"),
+        (broken.playlist, "playlist"),
+        (broken.concat_named_mp4, "playlist"),
+        (broken.too_wide, "16400x2"),
+        (broken.too_tall_clip, "16x16386"),
+        (broken.a_folder, "is a folder"),
     ],
 )
 def test_what_cannot_be_restored_is_refused_in_one_sentence_with_a_remedy(tmp_path, make, said):
