@@ -5,8 +5,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
-from seedvr_engine.errors import Cancelled, InputError, OutputError, UsageError
+from seedvr_engine.errors import Cancelled, InputError, MemoryBudgetError, OutputError, UsageError
 from seedvr_engine.media.probe import probe
 from seedvr_engine.pipeline.messages import Progress
 from seedvr_engine.pipeline.options import Options
@@ -191,7 +192,7 @@ def test_a_cut_off_clip_is_restored_up_to_the_cut_with_a_warning(tmp_path):
 
 
 def test_a_stop_right_after_the_last_latent_of_a_shot_finds_its_cut_again(tmp_path):
-    """The last latent was filled up with the last frame; what follows belongs to the next shot all the same."""
+    """The last latent was filled up with the last frame; what follows belongs to the next shot."""
     source, output = clip(tmp_path / "film.mp4", (3, 4)), tmp_path / "out.mkv"
     seen: list[Progress] = []
     with pytest.raises(Cancelled):
@@ -206,3 +207,34 @@ def test_a_stop_right_after_the_last_latent_of_a_shot_finds_its_cut_again(tmp_pa
     (state,) = tmp_path.glob(".out.mkv.*/state.json")
     state.write_text(json.dumps({"shots": [{"first": 0, "frames": None}], "ended": False}))
     assert restore(source, output, SMALL, plan=PLAN).shots == (0, 3)
+
+
+@pytest.mark.parametrize("stage", ["encode", "restore", "decode"])
+def test_where_memory_runs_out_the_clip_goes_on_with_less_and_says_so(stage, tmp_path):
+    source = clip(tmp_path / "film.mp4", (12,))
+    restore(source, tmp_path / "easy.mkv", PREVIEW, plan=PLAN)
+    seen, failures = [], iter(range(3))
+
+    def run_out():
+        # Asked from inside of the stage, where an allocation would have failed.
+        if seen[-1].stage == stage and next(failures, None) is not None:
+            raise torch.OutOfMemoryError("no memory")
+        return False
+
+    result = restore(
+        source, tmp_path / "hard.mkv", PREVIEW, plan=PLAN, on_progress=seen.append, cancelled=run_out
+    )
+    assert np.abs(frames_of(tmp_path / "hard.mkv") - frames_of(tmp_path / "easy.mkv")).max() <= 1
+    assert result.plan != PLAN.describe()
+
+
+def test_where_nothing_saves_enough_memory_the_error_says_what_to_do(tmp_path):
+    source = clip(tmp_path / "film.mp4", (3,))
+
+    def run_out():
+        raise torch.OutOfMemoryError("no memory")
+
+    with pytest.raises(MemoryBudgetError) as caught:
+        restore(source, tmp_path / "out.mkv", PREVIEW, plan=PLAN, cancelled=run_out)
+    assert "smaller size" in caught.value.remedy
+    assert not (tmp_path / "out.mkv").exists()
