@@ -103,7 +103,7 @@ class Terminal:
 
     def failed(self, source: Path | None, error: SeedVRError) -> None:
         self.close()
-        self.console.print(f"[red]{escape(error.message)}[/] {escape(error.remedy)}")
+        self.console.print(f"[red]{escape(error.message)}[/] {escape(error.remedy)}".rstrip())
 
     def summary(self, done: int, skipped: int, failed: int) -> None:
         self.console.print(f"{done} restored, {skipped} skipped, {failed} failed.")

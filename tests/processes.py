@@ -22,8 +22,8 @@ _PROCESSES.set_forkserver_preload(["seedvr_engine.cli", "seedvr_engine.pipeline.
 class Command:
     """`seedvr ARGUMENTS --json` in a process of its own; its output is read as it comes.
 
-    pieces: (latents in a run, frames in a segment) where a tiny clip is to have several of each. errors: a
-    file for what goes to stderr.
+    pieces: (latents in a run, frames in a segment) where a tiny clip is to have several of each; every frame
+    is then told. errors: a file for what goes to stderr.
     """
 
     def __init__(self, *arguments: Any, pieces: tuple[int, int] | None = None, errors: Path | None = None):
@@ -72,9 +72,10 @@ def _run(words: list[str], pieces: tuple[int, int] | None, stdout: Connection, e
         sys.stderr = errors.open("w")
         os.dup2(sys.stderr.fileno(), 2)
     if pieces is not None:
-        from seedvr_engine.pipeline import stages
+        from seedvr_engine.pipeline import progress, stages
 
         stages.RUN_LATENTS, stages.SEGMENT_FRAMES = pieces
+        progress._INTERVAL_S = 0.0
     from seedvr_engine.cli import main
 
     sys.argv = ["seedvr", *words]

@@ -40,7 +40,7 @@ def probe_sequence(folder: Path, rate: Fraction | int | float | str) -> MediaInf
     """
     try:
         frames_per_second = Fraction(rate).limit_denominator(1001)
-    except (ValueError, ZeroDivisionError) as error:
+    except (ValueError, ZeroDivisionError, OverflowError) as error:
         raise UsageError(
             f"{rate} is no frame rate.", remedy="Give a number such as 25 or 30000/1001."
         ) from error
