@@ -2,8 +2,9 @@
 
 A scene is a background and up to three cut-outs in front of it. Each layer is a still canvas, drawn at twice
 the clip's resolution and moved by its own slow camera: edges are antialiased, motion is finer than a pixel.
-Canvases are dead leaves (arXiv math/0312035), clouds of 1/f noise, smooth gradients with shapes and text, and
-crops of the freely licensed photographs that come with scikit-image, but for those the model is judged on.
+Canvases are dead leaves (arXiv math/0312035), strokes like fur and grass, clouds of 1/f noise, gradients with
+shapes and text, and crops of the freely licensed photographs that come with scikit-image, but for those the
+model is judged on.
 """
 
 from functools import cache
@@ -86,8 +87,8 @@ def draw_camera(rng: np.random.Generator, velocity: np.ndarray, frames: int, siz
 
 def draw_canvas(rng: np.random.Generator, size: int) -> np.ndarray:
     """A still picture (size, size, 3) float32 in [0, 1]."""
-    makers = (draw_photograph, draw_leaves, draw_cloud, draw_print)
-    canvas = makers[rng.choice(4, p=[0.4, 0.36, 0.08, 0.16])](rng, size)
+    makers = (draw_photograph, draw_leaves, draw_strokes, draw_cloud, draw_print)
+    canvas = makers[rng.choice(5, p=[0.3, 0.25, 0.3, 0.05, 0.1])](rng, size)
     return canvas.clip(0, 1).astype(np.float32)
 
 
@@ -148,6 +149,32 @@ def _draw_leaf(
         grey = grey + rng.choice([0.03, 0.08, 0.2]) * _texture(rng, y1 - y0, x1 - x0)
     region = canvas[y0:y1, x0:x1]
     region += mask * (colour * grey - region)
+
+
+def draw_strokes(rng: np.random.Generator, size: int) -> np.ndarray:
+    """Fur, hair, grass: thousands of thin strokes along a slowly turning direction, over spots and shade."""
+    spots = draw_leaves(rng, size) if rng.random() < 0.5 else draw_cloud(rng, size)
+    ground = cv2.GaussianBlur(spots.astype(np.float32), (0, 0), rng.uniform(4, 20)).clip(0, 1)
+    canvas = np.rint(255 * ground).astype(np.uint8)
+    turn = rng.uniform(0, 2 * np.pi) + rng.uniform(0.2, 1.2) * _cloud(rng, size, 2.2)
+    length, contrast = rng.uniform(8, 40), rng.choice([0.06, 0.12, 0.25])
+    count = int(rng.uniform(2, 6) * size**2 / length / 10)
+    starts = rng.integers(0, size, (count, 2))
+    angles = turn[starts[:, 1], starts[:, 0]] + rng.normal(0, 0.25, count)
+    ends = np.rint(
+        starts + rng.exponential(length, (count, 1)) * np.stack((np.cos(angles), np.sin(angles)), -1)
+    )
+    colours = 255 * (ground[starts[:, 1], starts[:, 0]] * np.exp(contrast * rng.standard_normal((count, 1))))
+    widths = rng.integers(1, 4, count)
+    for start, end, colour, width in zip(
+        starts.tolist(),
+        ends.astype(int).tolist(),
+        colours.clip(0, 255).tolist(),
+        widths.tolist(),
+        strict=True,
+    ):
+        cv2.line(canvas, start, end, colour, width, cv2.LINE_AA)
+    return canvas.astype(np.float32) / 255
 
 
 def draw_cloud(rng: np.random.Generator, size: int) -> np.ndarray:
