@@ -34,8 +34,8 @@ LOG_STEPS = 25
 LOG_COLUMNS = ("loss", "gain_db", "autoencoder_psnr_db", "latent_deviation", "gradient")
 CHECKPOINT_S = 90.0
 CONFIDENCE = 0.85
-"""Drawn clips make the model over-confident on photographs: under heavy compression, fine texture is better off
-with a third of the change. Where the change is right little is lost, as the loss grows with the square."""
+"""Drawn clips make the model over-confident on photographs: under heavy compression, fine texture is better
+off with a third of the change. Where the change is right, little is lost: that loss grows with the square."""
 ERROR_FLOOR = 1e-5
 """Added to squared errors in [-1, 1] before the logarithm: below it a clip is good enough."""
 
