@@ -23,7 +23,8 @@ class Settings:
 def _default_ckpts() -> Path:
     """/workspace/ckpts where there is one or it can be made (a pod, a container), else ./workspace/ckpts."""
     pod = Path("/workspace")
-    return pod / "ckpts" if pod.is_dir() and os.access(pod, os.W_OK) else Path("workspace/ckpts").absolute()
+    there = (pod / "ckpts").is_dir() or (pod.is_dir() and os.access(pod, os.W_OK))
+    return pod / "ckpts" if there else Path("workspace/ckpts").absolute()
 
 
 @lru_cache(maxsize=1)

@@ -13,7 +13,7 @@ from seedvr_engine.media.sequence import natural_key
 from seedvr_engine.media.still import write_still
 from seedvr_engine.media.target import Target
 
-_TIMES = "timestamps.txt"
+TIMES = "timestamps.txt"
 _TIMES_HEAD = "# timestamp format v2"
 
 
@@ -54,7 +54,7 @@ def join_pictures(segments: Sequence[Path], output: Path, start: Fraction) -> No
                 for picture in sorted(segment.glob("*.png"), key=lambda path: natural_key(path.name)):
                     _link_or_copy(picture, part / _name(len(times)))
                     times.append(0.0)
-                own = (segment / _TIMES).read_text().split("\n")[1:]
+                own = (segment / TIMES).read_text().split("\n")[1:]
                 own_times = [float(line) - float(start * 1000) for line in own if line]
                 times[len(times) - len(own_times) :] = own_times
             _write_times(part, times)
@@ -85,4 +85,4 @@ def _link_or_copy(source: Path, destination: Path) -> None:
 
 def _write_times(folder: Path, times: Sequence[float]) -> None:
     lines = [_TIMES_HEAD, *(f"{time:.6f}" for time in times)]
-    (folder / _TIMES).write_text("\n".join(lines) + "\n")
+    (folder / TIMES).write_text("\n".join(lines) + "\n")

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from functools import cache
-from importlib.util import find_spec
 from typing import Literal
 
 import torch
@@ -31,12 +30,16 @@ def attention(query: Tensor, key: Tensor, value: Tensor, kernel: AttentionName =
 
 def _flash_attn_serves(query: Tensor) -> bool:
     serves = query.is_cuda and query.dtype in (torch.float16, torch.bfloat16) and query.shape[-1] <= 256
-    return serves and _has_flash_attn()
+    return serves and torch.cuda.get_device_capability(query.device) >= (8, 0) and _has_flash_attn()
 
 
 @cache
 def _has_flash_attn() -> bool:
-    return find_spec("flash_attn") is not None
+    try:
+        _flash_attn()
+    except (ImportError, OSError):  # Not there, or built for another PyTorch.
+        return False
+    return True
 
 
 @cache

@@ -38,8 +38,9 @@ class Prefetched(Generic[T]):
         self._thread.join()
 
     def _run(self, make: Callable[[], Iterator[T]]) -> None:
-        items = make()
+        items: Iterator[T] = iter(())
         try:
+            items = make()
             for item in items:
                 if not self._put((item, None, False)):
                     return

@@ -1,15 +1,18 @@
 """All that is decided before the first frame is read: model, sizes, format, plan, room on the disk."""
 
 import os
+import re
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from seedvr_engine.errors import MemoryBudgetError, OutputError, UsageError
 from seedvr_engine.media.info import MediaInfo
+from seedvr_engine.media.pictures import TIMES
 from seedvr_engine.media.write import Target, choose_target
 from seedvr_engine.pipeline.cost import stage_flops
 from seedvr_engine.pipeline.disk import needed_bytes
@@ -20,13 +23,16 @@ from seedvr_engine.pipeline.options import DEFAULT_SIZE, Options
 from seedvr_engine.pipeline.plan import Plan, make_plan
 from seedvr_engine.pipeline.size import Geometry, Size, geometry
 
+# What a model that starts from no noise is trained for.
+_ONE_STEP: dict[str, Any] = {"steps": 1, "guidance": 1.0, "rescale": 0.0, "condition_noise": 0.0}
+
 
 @dataclass(frozen=True)
 class Forecast:
     """What restoring an input will be.
 
     frames: how many will probably come; containers only guess. flops: of one frame in each stage.
-    disk_bytes: room that is needed where the output goes.
+    disk_bytes: room that is needed where the output goes. notes: what a person should know of the choices.
     """
 
     info: MediaInfo
@@ -41,6 +47,7 @@ class Forecast:
     frames: int
     flops: Mapping[Stage, float]
     disk_bytes: int
+    notes: tuple[str, ...] = ()
 
     def rows(self) -> list[tuple[str, str]]:
         """Name and value of everything that a person may want to know."""
@@ -84,10 +91,17 @@ def foresee(
     device = choose_device(options.device)
     precision = choose_precision(options, device)
     frames = frames_expected(info, options)
-    model, plan = _model_and_plan(candidates(options, device), shape, frames, device, precision, plan)
+    is_known = info.kind != "video" or info.duration_s is not None
+    model, plan = _model_and_plan(
+        candidates(options, device), shape, frames, is_known, device, precision, plan
+    )
+    sampled = options if model.noisy else replace(options, **_ONE_STEP)
+    notes = (
+        () if sampled == options else (f"Steps, guidance and noise mean nothing to the {model.name} model.",)
+    )
     return Forecast(
         info,
-        options,
+        sampled,
         shape,
         target,
         _output(info, target, output),
@@ -96,8 +110,9 @@ def foresee(
         model,
         plan,
         frames,
-        stage_flops(model.dit, model.vae, *shape.padded, options.steps, options.guidance != 1.0),
+        stage_flops(model.dit, model.vae, *shape.padded, sampled.steps, sampled.guidance != 1.0),
         needed_bytes(target, shape, model.vae, frames, still=info.kind == "image"),
+        notes,
     )
 
 
@@ -120,8 +135,13 @@ def frames_expected(info: MediaInfo, options: Options) -> int:
 
 def check_output(forecast: Forecast, overwrite: bool) -> None:
     """Raises UsageError where the output exists, OutputError where it cannot be written."""
-    output = forecast.output
-    if output.exists() and output.samefile(forecast.info.path):
+    output, source = forecast.output, forecast.info.path
+    if output.is_dir() and not _is_picture_folder(output):
+        raise UsageError(
+            f"{output} is a folder that holds other things than a restored clip's pictures.",
+            remedy="Name a folder that is not there yet.",
+        )
+    if output.exists() and output.samefile(source):
         raise UsageError("The output would replace the input.", remedy="Choose another name with `-o`.")
     if output.exists() and not overwrite:
         raise UsageError(f"{output} exists already.", remedy="Use --overwrite, or another name with `-o`.")
@@ -134,6 +154,10 @@ def check_output(forecast: Forecast, overwrite: bool) -> None:
         raise OutputError(
             f"The folder {output.parent} cannot be written.", remedy="Choose another place with `-o`."
         )
+
+
+def _is_picture_folder(folder: Path) -> bool:
+    return all(path.name == TIMES or re.fullmatch(r"\d{6,}\.png", path.name) for path in folder.iterdir())
 
 
 def check_disk(forecast: Forecast, kept_bytes: int) -> None:
@@ -172,6 +196,7 @@ def _model_and_plan(
     choices: Sequence[ModelChoice],
     shape: Geometry,
     frames: int,
+    is_known: bool,
     device: torch.device,
     precision: str,
     plan: Plan | None,
@@ -187,7 +212,7 @@ def _model_and_plan(
                 choice.vae,
                 height=shape.padded[0],
                 width=shape.padded[1],
-                shot_frames=frames,
+                shot_frames=frames if is_known else None,
                 element_bytes=DTYPES[precision].itemsize,
                 machine=this_machine(device),
                 text_tokens=choice.text_tokens,

@@ -145,6 +145,8 @@ def load_model(choice: ModelChoice, device: torch.device, precision: str, *, wei
     Raises CheckpointError for damaged files, MemoryBudgetError when the weights do not fit.
     """
     dtype = DTYPES[precision]
+    # Asked for float32, nobody expects 10 bits of it.
+    torch.backends.cudnn.allow_tf32 = dtype != torch.float32
     try:
         if choice.files is None:
             dit, vae, text = load_preview(device, dtype)

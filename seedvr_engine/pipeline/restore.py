@@ -6,6 +6,7 @@ latents wait on disk. Whatever is finished is kept (`pipeline.work`), and the sa
 
 import gc
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import torch
@@ -22,6 +23,7 @@ from seedvr_engine.pipeline.model import DTYPES, blocks_to_host, load_model
 from seedvr_engine.pipeline.options import Options
 from seedvr_engine.pipeline.plan import Plan, smaller
 from seedvr_engine.pipeline.progress import Meter
+from seedvr_engine.pipeline.shots import Originals
 from seedvr_engine.pipeline.stages import Job
 from seedvr_engine.pipeline.work import Shot, Work, work_key
 
@@ -47,18 +49,18 @@ def restore(
     """
     forecast = foresee(info or probe(input), options or Options(), output, plan)
     check_output(forecast, overwrite)
-    work = Work(forecast.output, _key(forecast))
-    check_disk(forecast, work.bytes())
-    job = _prepare(forecast, work, on_progress, cancelled)
-    try:
-        with torch.inference_mode():
-            _restore_shots(job)
-    except BaseException:
-        _close(job)
-        work.remove_if_empty()
-        raise
-    _close(job)
-    return _finish(job)
+    with closing(Work(forecast.output, _key(forecast))) as work:
+        check_disk(forecast, work.bytes())
+        job = _prepare(forecast, work, on_progress, cancelled)
+        try:
+            with torch.inference_mode():
+                _restore_shots(job)
+        except BaseException:
+            work.remove_if_empty()
+            raise
+        finally:
+            _close(job)
+        return _finish(job)
 
 
 def _prepare(
@@ -71,8 +73,8 @@ def _prepare(
     info, options, device = forecast.info, forecast.options, forecast.device
     meter = Meter(forecast.flops, forecast.frames, device, on_progress, cancelled)
     meter.note(f"Model: {forecast.model.label}, {forecast.precision}. {forecast.plan.describe()}")
-    for warning in info.warnings:
-        meter.note(warning)
+    for sentence in (*forecast.notes, *info.warnings):
+        meter.note(sentence)
     on_host = forecast.plan.weight_place == "host"
     model = load_model(forecast.model, device, forecast.precision, weights_on_host=on_host)
     return Job(
@@ -86,6 +88,7 @@ def _prepare(
         work,
         meter,
         residual=(forecast.model.detail if options.detail == "auto" else options.detail) == "residual",
+        originals=Originals(info),
     )
 
 
@@ -156,28 +159,45 @@ def _correct_total(job: Job) -> None:
 
 def _sparing(job: Job, stage: Callable[[Job, int], None], index: int) -> None:
     """Runs a stage; where memory runs out, goes on from what is kept with a plan that needs less."""
-    while True:
-        try:
-            stage(job, index)
-        except torch.OutOfMemoryError as error:
-            _use_less(job, error)
-        else:
-            return
+    while not _fits(job, stage, index):
+        # Outside of the handler, for the traceback would keep what filled the memory alive.
+        _use_less(job)
 
 
-def _use_less(job: Job, error: torch.OutOfMemoryError) -> None:
+def _fits(job: Job, stage: Callable[[Job, int], None], index: int) -> bool:
+    """Runs a stage; False where memory ran out."""
+    try:
+        stage(job, index)
+    except (torch.OutOfMemoryError, MemoryError):
+        return False
+    except RuntimeError as error:
+        # What PyTorch says where the host's memory, not a GPU's, is full.
+        if "DefaultCPUAllocator" not in str(error):
+            raise
+        return False
+    return True
+
+
+def _use_less(job: Job) -> None:
     plan = smaller(job.plan)
     if plan is None:
         raise MemoryBudgetError(
             f"{job.model.choice.label} does not fit into the memory of {job.model.device} at this size.",
             remedy="Choose a smaller size or model, or free the GPU of other programs.",
-        ) from error
+        )
     _close(job)
     if plan.weight_place != job.plan.weight_place:
         blocks_to_host(job.model.dit)
     job.plan = plan
     _clear(job.model.device)
     job.meter.note(f"Memory ran out; going on with less: {plan.describe()}.")
+
+
+def _comment(job: Job) -> str:
+    """The file's own comment, and what restored it."""
+    made = f"Restored with {job.model.choice.label} by seedvr-engine {__version__}"
+    own = job.info.metadata.get("comment", "")
+    return f"{own}; {made}" if own else made
 
 
 def _name_of(dtype: torch.dtype) -> str:
@@ -191,6 +211,7 @@ def _clear(device: torch.device) -> None:
 
 
 def _close(job: Job) -> None:
+    job.originals.close()
     if job.stream is not None:
         job.warnings += job.stream.warnings
         job.stream.close()
@@ -203,7 +224,7 @@ def _finish(job: Job) -> Result:
     job.meter.enter("join", len(job.work.shots) - 1)
     frames = sum(shot.frames or 0 for shot in job.work.shots)
     if job.info.kind != "image":
-        start, end = job.options.span
+        start, end = stages.span(job)
         warnings += join_segments(
             job.work.segments(),
             job.info,
@@ -211,7 +232,7 @@ def _finish(job: Job) -> Result:
             job.output,
             start=start,
             stop=end,
-            metadata={"comment": f"Restored with {job.model.choice.label} by seedvr-engine {__version__}"},
+            metadata={"comment": _comment(job)},
         )
     job.work.remove()
     job.meter.frames_total = frames

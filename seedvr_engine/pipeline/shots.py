@@ -71,6 +71,31 @@ class ShotStream:
         self._frames.close()
 
 
+class Originals:
+    """The source's frames once more, for the stage that writes; one reading goes on from shot to shot."""
+
+    def __init__(self, info: MediaInfo) -> None:
+        self._info = info
+        self._frames: Prefetched[Frame] | None = None
+        self._iterator: Iterator[Frame] = iter(())
+        self._next = 0
+
+    def frame(self, number: int) -> Frame | None:
+        """Frame `number` of the file, cheap where it follows the last one asked for; None behind the end."""
+        if self._frames is None or number != self._next:
+            self.close()
+            self._frames = Prefetched(lambda: read_frames(self._info, first=number), frames_ahead(self._info))
+            self._iterator = iter(self._frames)
+        self._next = number + 1
+        return next(self._iterator, None)
+
+    def close(self) -> None:
+        """Lets go of the file."""
+        if self._frames is not None:
+            self._frames.close()
+            self._frames = None
+
+
 def _between(reader: Reader, start: Fraction | None, end: Fraction | None) -> Iterator[Frame]:
     with reader:
         for frame in reader:

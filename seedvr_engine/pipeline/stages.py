@@ -15,18 +15,19 @@ from torch import Tensor
 
 from seedvr_engine.errors import InputError
 from seedvr_engine.media.info import MediaInfo
-from seedvr_engine.media.read import Frame, read_frames
+from seedvr_engine.media.pictures import remove
+from seedvr_engine.media.read import Frame
 from seedvr_engine.media.shots import AHEAD, HISTORY
 from seedvr_engine.media.write import SegmentWriter, Target, write_still
 from seedvr_engine.pipeline import colour, picture
-from seedvr_engine.pipeline.background import Consumer, Prefetched
+from seedvr_engine.pipeline.background import Consumer
 from seedvr_engine.pipeline.latent import restore_latent
 from seedvr_engine.pipeline.model import Model
 from seedvr_engine.pipeline.noise import first_frame, latent_noise
 from seedvr_engine.pipeline.options import Options
 from seedvr_engine.pipeline.plan import Plan
 from seedvr_engine.pipeline.progress import Meter
-from seedvr_engine.pipeline.shots import ShotStream, frames_ahead
+from seedvr_engine.pipeline.shots import Originals, ShotStream, frames_ahead
 from seedvr_engine.pipeline.size import Geometry
 from seedvr_engine.pipeline.work import Latents, Work
 
@@ -49,6 +50,7 @@ class Job:
     work: Work
     meter: Meter
     residual: bool
+    originals: Originals
     stream: ShotStream | None = None
     warnings: list[str] = field(default_factory=list)
 
@@ -106,8 +108,15 @@ def encode_shot(job: Job, index: int) -> None:
 
 
 def open_stream(job: Job, first: int, known: int) -> ShotStream:
-    start, end = job.options.span
+    start, end = span(job)
     return ShotStream(job.info, first, start=start, end=end, detect=job.options.shots, known=known)
+
+
+def span(job: Job) -> tuple[Fraction | None, Fraction | None]:
+    """Start and end on the file's own clock, which in MPEG streams begins anywhere."""
+    zero = job.info.start if job.info.free_running else Fraction(0)
+    start, end = job.options.span
+    return (None if start is None else start + zero), (None if end is None else end + zero)
 
 
 class _Counted:
@@ -169,9 +178,15 @@ def restore_shot(job: Job, index: int) -> None:
     latents = latents_of(shot.frames, job.time_factor)
     cuts = stretches(latents, job.plan.stretch_latents, job.plan.overlap_latents)
     finished = set(kept.runs())
+    if kept.contiguous() == latents:
+        # Stretches of an earlier plan serve as well, once they are all there.
+        job.meter.credit("restore", index, shot.frames)
+        return
     if not finished <= set(cuts):
-        # Stretches of another plan do not fit between those of this one.
+        # Stretches of another plan do not fit between those of this one, nor do frames decoded from them.
         kept.clear()
+        for segment in segments_of(job, index):
+            remove(segment.path)
         finished = set()
     done = shot.frames * len(finished) / len(cuts)
     job.meter.credit("restore", index, done)
@@ -267,18 +282,16 @@ def decode_shot(job: Job, index: int) -> None:
     start = max(0, missing[0].first_latent - job.model.vae.decode_lookback())
     position = frames_of(start + 1, job.time_factor) - 1 if start else 0
     job.meter.credit("decode", index, missing[0].first)
-    source = _source_frames(job, shot.first + missing[0].first, shot.first + missing[-1].stop)
     sink = _Sink(job)
     consumer = Consumer(sink.write, waiting=frames_ahead(job.info))
     try:
-        originals = iter(source)
         for piece in _decoded(job, index, start):
             for decoded in piece.unbind(2):
-                if missing[0].first <= position < missing[-1].stop:
-                    original = next(originals, None)
+                segment = _segment_at(missing, position)
+                if segment is not None:
+                    original = job.originals.frame(shot.first + position)
                     if original is None:
                         raise _changed(job)
-                    segment = _segment_at(missing, position)
                     frame = Finished(_finished(job, decoded, original), original.time)
                     consumer.put((segment.path, frame, position == segment.stop - 1))
                     job.meter.reach(position + 1)
@@ -288,19 +301,16 @@ def decode_shot(job: Job, index: int) -> None:
     finally:
         consumer.abandon()
         sink.close()
-        source.close()
 
 
-def _segment_at(segments: Sequence[Segment], position: int) -> Segment:
-    return segments[bisect_right(segments, position, key=lambda segment: segment.first) - 1]
+def _segment_at(segments: Sequence[Segment], position: int) -> Segment | None:
+    """The segment that a frame belongs to, if it is one of these."""
+    index = bisect_right(segments, position, key=lambda segment: segment.first) - 1
+    return segments[index] if index >= 0 and position < segments[index].stop else None
 
 
 def _changed(job: Job) -> InputError:
     return InputError(f"{job.info.path.name} changed while it was restored.", remedy="Start again.")
-
-
-def _source_frames(job: Job, first: int, stop: int) -> Prefetched[Frame]:
-    return Prefetched(lambda: read_frames(job.info, first=first, stop=stop), frames_ahead(job.info))
 
 
 def _decoded(job: Job, index: int, start: int) -> Iterator[Tensor]:

@@ -3,6 +3,7 @@
 A hidden folder beside the output, named by a hash of input, options, model and version:
 
     state.json                              the shots found so far
+    lock                                    held by the process at work
     shot-000000/condition/000000-000016     latents of the condition, in runs
     shot-000000/restored/000000-000033      latents of one pass of the transformer
     segments/000000000                      encoded output, one file (or folder) for each run of frames
@@ -11,21 +12,23 @@ Every file gets its name when it is whole; what has its name is finished.
 """
 
 import errno
+import fcntl
 import hashlib
 import json
 import re
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from seedvr_engine.errors import UsageError
 from seedvr_engine.media.opening import output_errors
 
 _HASHED_BYTES = 2**20
@@ -42,7 +45,8 @@ class Shot:
 def work_key(source: Path, *facts: Any) -> str:
     """Names the work on one input with one set of facts (options, model, version): 16 hexadecimal digits.
 
-    source: a file, told by size and by its first and last megabyte, or a folder, by names, sizes and times.
+    source: a file, told by size, time and its first and last megabyte, or a folder, by names, sizes and
+        times.
     """
     digest = hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode())
     if source.is_dir():
@@ -50,7 +54,7 @@ def work_key(source: Path, *facts: Any) -> str:
             digest.update(f"{path.name} {path.stat().st_size} {path.stat().st_mtime_ns}\n".encode())
         return digest.hexdigest()[:16]
     size = source.stat().st_size
-    digest.update(str(size).encode())
+    digest.update(f"{size} {source.stat().st_mtime_ns}".encode())
     with source.open("rb") as file:
         digest.update(file.read(_HASHED_BYTES))
         file.seek(max(0, size - _HASHED_BYTES))
@@ -69,10 +73,25 @@ class Work:
         self.shots: list[Shot] = []
         self.ended = False
         self._state = self.folder / "state.json"
-        if self._state.exists():
+        self._lock: IO[str] | None = None
+        if self.folder.is_dir():
+            self._hold()
+        # A state that a power cut left unreadable is found anew; latents and segments beside it still hold.
+        with suppress(FileNotFoundError, ValueError, KeyError, TypeError):
             state = json.loads(self._state.read_text())
-            self.shots = [Shot(**shot) for shot in state["shots"]]
-            self.ended = state["ended"]
+            self.shots, self.ended = [Shot(**shot) for shot in state["shots"]], state["ended"]
+
+    def _hold(self) -> None:
+        """Keeps other processes out until this one ends. Raises UsageError where one is in."""
+        with output_errors(self.folder):
+            self._lock = (self.folder / "lock").open("w")
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            self._lock.close()
+            raise UsageError(
+                "The same restoration is running already.", remedy="Wait for it, or choose another output."
+            ) from error
 
     def save(self) -> None:
         """Writes the shots found so far."""
@@ -80,6 +99,8 @@ class Work:
         part = self._state.with_suffix(".part")
         with output_errors(self._state):
             (self.folder / "segments").mkdir(parents=True, exist_ok=True)
+            if self._lock is None:
+                self._hold()
             part.write_text(json.dumps(state))
             part.replace(self._state)
 
@@ -104,6 +125,12 @@ class Work:
         """Frees the disk of latents that nothing needs any more."""
         shutil.rmtree(self._shot_folder(shot), ignore_errors=True)
 
+    def close(self) -> None:
+        """Lets other processes in."""
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
+
     def bytes(self) -> int:
         """Size of all that is kept."""
         return sum(path.stat().st_size for path in self.folder.rglob("*") if path.is_file())
@@ -111,6 +138,7 @@ class Work:
     def remove(self) -> None:
         """Removes everything."""
         shutil.rmtree(self.folder, ignore_errors=True)
+        self.close()
 
     def remove_if_empty(self) -> None:
         """Removes the folder where nothing in it would save any work."""

@@ -5,6 +5,7 @@ import itertools
 import pytest
 import torch
 
+from seedvr_engine.errors import UsageError
 from seedvr_engine.pipeline.stages import frames_of, latents_of, stretches
 from seedvr_engine.pipeline.work import Latents, Shot, Work, work_key
 
@@ -53,11 +54,23 @@ def test_shots_survive_a_restart(tmp_path):
     work = Work(tmp_path / "out.mp4", "key")
     work.shots += [Shot(0, 12), Shot(12)]
     work.save()
+    with pytest.raises(UsageError, match="running already"):
+        Work(tmp_path / "out.mp4", "key")
+    work.close()
     again = Work(tmp_path / "out.mp4", "key")
     assert again.shots == [Shot(0, 12), Shot(12, None)]
     assert not again.ended
     again.remove()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_state_that_cannot_be_read_counts_as_none(tmp_path):
+    work = Work(tmp_path / "out.mp4", "key")
+    work.shots.append(Shot(0, 12))
+    work.save()
+    work.close()
+    (work.folder / "state.json").write_text("")
+    assert Work(tmp_path / "out.mp4", "key").shots == []
 
 
 def test_the_key_follows_content_and_options(tmp_path):
