@@ -207,17 +207,28 @@ def _model_and_plan(
     refused: MemoryBudgetError | None = None
     for choice in choices:
         try:
-            return choice, make_plan(
+            made = make_plan(
                 choice.dit,
                 choice.vae,
                 height=shape.padded[0],
                 width=shape.padded[1],
-                shot_frames=frames if is_known else None,
+                shot_frames=_longest_pass(choice, frames if is_known else None),
                 element_bytes=DTYPES[precision].itemsize,
                 machine=this_machine(device),
                 text_tokens=choice.text_tokens,
             )
         except MemoryBudgetError as error:
             refused = refused or error
+        else:
+            limits = [limit for limit in (made.stretch_latents, choice.pass_latents) if limit is not None]
+            return choice, replace(made, stretch_latents=min(limits, default=None))
     assert refused is not None
     raise refused
+
+
+def _longest_pass(choice: ModelChoice, shot_frames: int | None) -> int | None:
+    """Frames of the longest pass to plan for: of the longest shot, or of what the model takes at once."""
+    if choice.pass_latents is None:
+        return shot_frames
+    most = 1 + (choice.pass_latents - 1) * choice.vae.time_factor
+    return most if shot_frames is None else min(shot_frames, most)

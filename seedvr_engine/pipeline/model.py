@@ -35,6 +35,8 @@ class ModelChoice:
     files: None for the preview. detail: the model's own way to the output. noisy: whether it starts from
         noise.
     fingerprint: changes when the weights do.
+    pass_latents: a longer shot is cut into stretches of so many, as nothing in the model reaches further;
+        None where a whole shot is worth its memory.
     """
 
     name: str
@@ -46,6 +48,7 @@ class ModelChoice:
     text_tokens: int
     fingerprint: str
     files: ModelFiles | None = None
+    pass_latents: int | None = None
 
 
 @dataclass(frozen=True)
@@ -115,6 +118,7 @@ def preview_choice() -> ModelChoice:
         noisy=False,
         text_tokens=preview_config.TEXT_SHAPE[0],
         fingerprint=hashlib.sha256(PREVIEW_WEIGHTS.read_bytes()).hexdigest(),
+        pass_latents=preview_config.PASS_LATENTS,
     )
 
 

@@ -11,6 +11,9 @@ DETAIL: Literal["decoded", "residual"] = "residual"
 """The output is the resized input plus decode(restored latent) minus decode(condition latent): what the
 autoencoder loses is in both, so the input's own detail stays."""
 
+PASS_LATENTS = 16
+"""Its windows last 4 frames: a longer pass would take more memory and show nothing more."""
+
 TIMESTEP = 1000.0
 TEXT_SHAPE = (1, 16)
 """The prompt: learned with the weights and stored beside them."""
