@@ -429,8 +429,12 @@ def interrupt(source: Path, stage: str, number: int) -> None:
     running.reach(lambda event: event["stage"] == stage)
     running.signal(number)
     started = time.monotonic()
-    assert running.wait() == CANCELLED
+    code = running.wait()
     assert time.monotonic() - started < 3
+    if stage == "join" and code == 0:  # It was done before patience ended.
+        assert running.events[-1]["event"] == "done"
+        return
+    assert code == CANCELLED
     assert "goes on from here" in source.with_name("stderr").read_text()
     assert not output.exists()
     again = Command(*words, pieces=(4, 8))
