@@ -66,10 +66,10 @@ class Terminal:
 
     def __post_init__(self) -> None:
         self._bar: Bar | None = None
-        self._told = 0
+        self._told: tuple[str, ...] = ()
 
     def begin(self, source: Path) -> None:
-        self._told = 0
+        self._told = ()
         self._bar = Bar(
             TextColumn("{task.description}"),
             BarColumn(bar_width=24),
@@ -82,15 +82,15 @@ class Terminal:
         self._bar.start()
 
     def progress(self, progress: Progress) -> None:
-        for note in progress.notes[self._told :]:
+        for note in progress.notes[len(self._told) :]:
             self.console.print(escape(note))
-        self._told = len(progress.notes)
+        self._told = progress.notes
         assert self._bar is not None
         self._bar.update(self._task, completed=progress.done, facts=facts_of(progress))
 
     def done(self, source: Path, result: Result) -> None:
         self.close()
-        for warning in result.warnings:
+        for warning in (sentence for sentence in result.warnings if sentence not in self._told):
             self.console.print(f"[yellow]Note:[/] {escape(warning)}")
         frames = "a picture" if result.frames == 1 else f"{result.frames} frames"
         self.console.print(

@@ -66,21 +66,14 @@ class Plan:
 
     def describe(self) -> str:
         """One line for people."""
-        length = (
-            "whole shots"
-            if self.stretch_latents is None
-            else f"shots in stretches of up to {self.stretch_latents} latents"
-        )
+        length = "whole shots"
+        if self.stretch_latents is not None:
+            length = f"whole shots, or stretches of {self.stretch_latents} latents of longer ones"
         places = {"caches": self.cache_place, "weights": self.weight_place, "tokens": self.token_place}
-        moved = [name for name, place in places.items() if place == "host"]
-        words = [
-            length,
-            f"{self.group_tokens} tokens and {self.piece_frames} frames at once",
-            f"{', '.join(moved)} in host memory" if moved else "everything on the device",
-        ]
+        words = [f"{name} in host memory" for name, place in places.items() if place == "host"]
         if self.device_bytes:
-            words.append(f"at most {self.device_bytes / GIB:.1f} GiB on the device")
-        return "; ".join(words)
+            words.append(f"at most {self.device_bytes / GIB:.1f} GiB")
+        return ", ".join([length, *words])
 
 
 @dataclass(frozen=True)
