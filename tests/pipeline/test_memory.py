@@ -13,7 +13,9 @@ from tests.media.clips import scene, write_clip
 def peak_bytes(source: Path) -> int:
     """Largest resident size of a process that restores the clip, as the kernel counted it."""
     command = [sys.executable, "-m", "seedvr_engine.cli", "restore", str(source), "--model", "preview"]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    # What the C library keeps of freed memory varies by a tenth from run to run; this counts what is held.
+    environment = {**os.environ, "MALLOC_MMAP_THRESHOLD_": str(2**20)}
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment)
     assert process.stderr is not None
     told = process.stderr.read()
     _, status, usage = os.wait4(process.pid, 0)
@@ -30,4 +32,5 @@ def test_a_shot_ten_times_as_long_takes_no_more_memory(tmp_path):
     back_and_forth = there + there[::-1]
     short = write_clip(tmp_path / "short.mp4", there)
     long = write_clip(tmp_path / "long.mp4", back_and_forth * 5)
-    assert peak_bytes(long) <= 1.1 * peak_bytes(short)
+    small, large = peak_bytes(short), peak_bytes(long)
+    assert large <= 1.1 * small, f"{large:,} bytes against {small:,}"
