@@ -1,0 +1,1 @@
+"""Jobs that last: the store, the processor, and the worker that restores."""

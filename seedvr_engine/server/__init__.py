@@ -1,0 +1,1 @@
+"""The web application: visitors, uploads, downloads, REST, health, metrics."""
