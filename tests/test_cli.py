@@ -155,7 +155,7 @@ def test_words_that_no_option_takes_end_with_code_2(options, seedvr, clip):
 
 
 def test_a_size_that_does_not_fit_into_memory_is_told_with_code_5(seedvr, clip, monkeypatch):
-    monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=2**30))
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=2**30, total=2**31))
     ran = seedvr("restore", clip, "--model", "preview", "--size", "8192x6144")
     assert ran.code == MEMORY
     assert "8192x6144 needs at least" in ran.err[-1]

@@ -9,7 +9,7 @@ import pickle
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -18,17 +18,15 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from seedvr_engine.checkpoints.inspect import (
-    TEXT_KEYS,
     Header,
-    TensorInfo,
     damaged,
-    identify,
     is_weight,
     not_supported,
     read_header,
     scale_keys,
     unsupported,
 )
+from seedvr_engine.checkpoints.shapes import config_of, text_key
 from seedvr_engine.models.config import DiTConfig, VAEConfig
 from seedvr_engine.models.dit import DiT
 from seedvr_engine.models.vae import VideoVAE
@@ -101,7 +99,7 @@ def plan_loading(path: Path) -> Loading:
         raise not_supported(path, why_not)
     weights = {_OLD_NAME.sub(_new_name, k): (k, info) for k, info in header.tensors.items() if is_weight(k)}
     with torch.device("meta"):
-        network = _build(path, {key: info for key, (_, info) in weights.items()})
+        network = _build(config_of(path, {key: info for key, (_, info) in weights.items()}))
     ours = {key: tuple(value.shape) for key, value in network.state_dict().items()}
     _compare(path, ours, {key: info.shape for key, (_, info) in weights.items()})
     return Loading(path, header, network, {key: header.prefix + weights[key][0] for key in ours})
@@ -176,10 +174,7 @@ def _open(path: Path, header: Header) -> Iterator[_Tensors]:
 
 def _text(path: Path, part: str) -> Tensor:
     header = read_header(path)
-    key = "" if "" in header.tensors else TEXT_KEYS[part]
-    if key not in header.tensors or len(header.tensors[key].shape) != 2:
-        sign = "positive" if part == "text_pos" else "negative"
-        raise damaged(path, f"it holds no {sign} text embedding (length, width)")
+    key = text_key(path, header, part)
     with _open(path, header) as tensors:
         return tensors.get_tensor(key).clone()
 
@@ -191,50 +186,8 @@ def _new_name(match: re.Match[str]) -> str:
     return match[1] + _OLD_NAMES[match[2]]
 
 
-def _build(path: Path, weights: Mapping[str, TensorInfo]) -> DiT | VideoVAE:
-    identity = identify(weights)
-    try:
-        if identity and identity.part == "dit":
-            return DiT(dit_config(weights, identity.family))
-        if identity and identity.part == "vae":
-            return VideoVAE(vae_config(weights))
-    except (KeyError, IndexError, ValueError, ZeroDivisionError) as error:
-        raise damaged(path, f"its keys and shapes fit no network ({error})") from error
-    raise damaged(path, "it holds none of SeedVR2's networks")
-
-
-def dit_config(weights: Mapping[str, TensorInfo], family: str) -> DiTConfig:
-    """The configuration of a DiT, from its shapes. family: "3b" or "7b". Raises KeyError for missing keys."""
-    base = {"3b": DiTConfig.seedvr2_3b, "7b": DiTConfig.seedvr2_7b}[family]()
-    layers = 1 + max(int(key.split(".")[1]) for key in weights if key.startswith("blocks."))
-    if layers > len(weights):
-        raise ValueError(f"block {layers - 1} is there and others are not")
-    separate = sum(f"blocks.{index}.attn.proj_qkv.vid.weight" in weights for index in range(layers))
-    stream = "vid" if separate else "all"
-    head_dim = weights[f"blocks.0.attn.norm_q.{stream}.weight"].shape[0]
-    return replace(
-        base,
-        vid_dim=weights["vid_in.proj.weight"].shape[0],
-        txt_dim=weights["txt_in.weight"].shape[0],
-        txt_in_dim=weights["txt_in.weight"].shape[1],
-        emb_dim=weights["emb_in.proj_out.weight"].shape[0],
-        heads=weights[f"blocks.0.attn.proj_qkv.{stream}.weight"].shape[0] // (3 * head_dim),
-        head_dim=head_dim,
-        num_layers=layers,
-        mm_layers=separate if separate < layers else max(base.mm_layers, layers),
-    )
-
-
-def vae_config(weights: Mapping[str, TensorInfo]) -> VAEConfig:
-    """The configuration of a VAE, from its shapes. Raises KeyError for missing keys."""
-    stages = len(VAEConfig().channels)
-    return replace(
-        VAEConfig(),
-        channels=tuple(
-            weights[f"encoder.down_blocks.{stage}.resnets.0.conv1.weight"].shape[0] for stage in range(stages)
-        ),
-        latent_channels=weights["decoder.conv_in.weight"].shape[1],
-    )
+def _build(config: DiTConfig | VAEConfig) -> DiT | VideoVAE:
+    return DiT(config) if isinstance(config, DiTConfig) else VideoVAE(config)
 
 
 def _compare(path: Path, ours: Mapping[str, tuple[int, ...]], stored: Mapping[str, tuple[int, ...]]) -> None:

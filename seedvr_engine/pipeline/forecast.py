@@ -1,4 +1,7 @@
-"""All that is decided before the first frame is read: model, sizes, format, plan, room on the disk."""
+"""All that is decided before the first frame is read: model, sizes, format, plan, room on the disk.
+
+Knows no torch.
+"""
 
 import os
 import re
@@ -8,17 +11,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from seedvr_engine.errors import MemoryBudgetError, OutputError, UsageError
 from seedvr_engine.media.info import MediaInfo
 from seedvr_engine.media.pictures import TIMES
 from seedvr_engine.media.write import Target, choose_target
+from seedvr_engine.pipeline.choice import ELEMENT_BYTES, ModelChoice, candidates, choose_precision
 from seedvr_engine.pipeline.cost import stage_flops
 from seedvr_engine.pipeline.disk import needed_bytes
-from seedvr_engine.pipeline.machine import this_machine
+from seedvr_engine.pipeline.machine import Device, choose_device, this_machine
 from seedvr_engine.pipeline.messages import Stage
-from seedvr_engine.pipeline.model import DTYPES, ModelChoice, candidates, choose_device, choose_precision
 from seedvr_engine.pipeline.options import DEFAULT_SIZE, Options
 from seedvr_engine.pipeline.plan import Plan, make_plan
 from seedvr_engine.pipeline.size import Geometry, Size, geometry
@@ -40,7 +41,7 @@ class Forecast:
     geometry: Geometry
     target: Target
     output: Path
-    device: torch.device
+    device: Device
     precision: str
     model: ModelChoice
     plan: Plan
@@ -174,7 +175,9 @@ def check_disk(forecast: Forecast, kept_bytes: int) -> None:
 
 def _target(info: MediaInfo, options: Options, shape: Geometry, output: Path | None) -> Target:
     named = None if output is None or _is_folder(info, options, output) else output
-    return choose_target(info, shape.output, named, options.container, options.codec, options.quality)
+    return choose_target(
+        info, shape.output, named, options.container, options.codec, options.quality, options.frame_rate
+    )
 
 
 def _is_folder(info: MediaInfo, options: Options, output: Path) -> bool:
@@ -197,7 +200,7 @@ def _model_and_plan(
     shape: Geometry,
     frames: int,
     is_known: bool,
-    device: torch.device,
+    device: Device,
     precision: str,
     plan: Plan | None,
 ) -> tuple[ModelChoice, Plan]:
@@ -213,7 +216,7 @@ def _model_and_plan(
                 height=shape.padded[0],
                 width=shape.padded[1],
                 shot_frames=_longest_pass(choice, frames if is_known else None),
-                element_bytes=DTYPES[precision].itemsize,
+                element_bytes=ELEMENT_BYTES[precision],
                 machine=this_machine(device),
                 text_tokens=choice.text_tokens,
             )

@@ -18,13 +18,13 @@ from seedvr_engine.media.probe import probe
 from seedvr_engine.media.write import join_segments
 from seedvr_engine.pipeline import stages
 from seedvr_engine.pipeline.forecast import Forecast, check_disk, check_output, foresee
-from seedvr_engine.pipeline.messages import Progress, Result
+from seedvr_engine.pipeline.messages import Pair, Progress, Result
 from seedvr_engine.pipeline.model import DTYPES, blocks_to_host, load_model
 from seedvr_engine.pipeline.options import Options
 from seedvr_engine.pipeline.plan import Plan, smaller
 from seedvr_engine.pipeline.progress import Meter
 from seedvr_engine.pipeline.shots import Originals
-from seedvr_engine.pipeline.stages import Job
+from seedvr_engine.pipeline.stages import Job, Viewer
 from seedvr_engine.pipeline.work import Shot, Work, work_key
 
 
@@ -35,6 +35,7 @@ def restore(
     *,
     plan: Plan | None = None,
     on_progress: Callable[[Progress], None] | None = None,
+    on_picture: Callable[[Pair], None] | None = None,
     cancelled: Callable[[], bool] | None = None,
     overwrite: bool = False,
     info: MediaInfo | None = None,
@@ -43,7 +44,8 @@ def restore(
 
     output: where the result belongs; `IN_restored.EXT` beside the input when not given. An existing one is
     only replaced with `overwrite`. plan: how memory is used; chosen for this machine when not given.
-    on_progress: told a few times a second. cancelled: asked often; the restoration stops when it says so.
+    on_progress: told a few times a second. on_picture: shown the first frame that is done, then about one a
+    second. cancelled: asked often; the restoration stops when it says so.
     info: what is known of the input already (a sequence of pictures).
     Raises Cancelled, and the other errors of `seedvr_engine.errors`; finished work is kept in every case.
     """
@@ -51,7 +53,7 @@ def restore(
     check_output(forecast, overwrite)
     with closing(Work(forecast.output, _key(forecast))) as work:
         check_disk(forecast, work.bytes())
-        job = _prepare(forecast, work, on_progress, cancelled)
+        job = _prepare(forecast, work, on_progress, on_picture, cancelled)
         try:
             with torch.inference_mode():
                 _restore_shots(job)
@@ -67,10 +69,11 @@ def _prepare(
     forecast: Forecast,
     work: Work,
     on_progress: Callable[[Progress], None] | None,
+    on_picture: Callable[[Pair], None] | None,
     cancelled: Callable[[], bool] | None,
 ) -> Job:
     """Loads the model and says what will be done."""
-    info, options, device = forecast.info, forecast.options, forecast.device
+    info, options, device = forecast.info, forecast.options, torch.device(forecast.device.name)
     meter = Meter(forecast.flops, forecast.frames, device, on_progress, cancelled)
     meter.note(f"Model: {forecast.model.label}, {forecast.precision}. {forecast.plan.describe()}")
     for sentence in (*forecast.notes, *info.warnings):
@@ -89,6 +92,7 @@ def _prepare(
         meter,
         residual=(forecast.model.detail if options.detail == "auto" else options.detail) == "residual",
         originals=Originals(info),
+        viewer=Viewer(on_picture),
     )
 
 

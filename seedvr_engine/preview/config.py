@@ -1,8 +1,12 @@
 """The preview model's numbers. Knows no torch."""
 
+from pathlib import Path
 from typing import Literal
 
 from seedvr_engine.models.config import DiTConfig, RotaryConfig, VAEConfig
+
+WEIGHTS = Path(__file__).with_name("weights.safetensors")
+"""Where the trained weights lie."""
 
 SCALE = 2
 """Clips are restored at twice their size: what the preview was trained for."""

@@ -12,9 +12,7 @@ from torch import Tensor, nn
 from seedvr_engine.errors import CheckpointError
 from seedvr_engine.models.dit import DiT
 from seedvr_engine.models.vae import VideoVAE
-from seedvr_engine.preview.config import TEXT_SHAPE, TIMESTEP, dit_config, vae_config
-
-WEIGHTS = Path(__file__).with_name("weights.safetensors")
+from seedvr_engine.preview.config import TEXT_SHAPE, TIMESTEP, WEIGHTS, dit_config, vae_config
 
 
 class Preview(nn.Module):

@@ -174,7 +174,7 @@ def test_quantisations_that_are_not_supported_are_told_as_such(tmp_path: Path) -
 
 @pytest.mark.parametrize("network", ["3b", "7b", "vae"])
 def test_the_released_keys_and_shapes_make_the_released_network(tmp_path: Path, network: str) -> None:
-    from seedvr_engine.checkpoints import load
+    from seedvr_engine.checkpoints import shapes
     from seedvr_engine.checkpoints.inspect import TensorInfo
     from seedvr_engine.models.config import DiTConfig, VAEConfig
 
@@ -184,10 +184,10 @@ def test_the_released_keys_and_shapes_make_the_released_network(tmp_path: Path, 
         if not key.endswith(".freqs")
     }
     if network == "vae":
-        assert load.vae_config(weights) == VAEConfig()
+        assert shapes.vae_config(weights) == VAEConfig()
     else:
         released = {"3b": DiTConfig.seedvr2_3b, "7b": DiTConfig.seedvr2_7b}[network]()
-        assert load.dit_config(weights, network) == released
+        assert shapes.dit_config(weights, network) == released
 
 
 MEASURE = """
