@@ -59,6 +59,9 @@ def restore(
     shots: Annotated[bool, typer.Option(help="Look for shot changes.")] = True,
     start: Annotated[float | None, typer.Option(help="Seconds from which to restore.")] = None,
     end: Annotated[float | None, typer.Option(help="Seconds up to which to restore.")] = None,
+    rate: Annotated[
+        float | None, typer.Option(help="Output frames a second; frames are repeated or left out.")
+    ] = None,
     sequence: Annotated[
         float | None, typer.Option(metavar="FPS", help="A folder of pictures is one clip of this rate.")
     ] = None,
@@ -89,6 +92,7 @@ def restore(
                 shots=shots,
                 start=start,
                 end=end,
+                rate=rate,
                 container=container,
                 codec=codec,
                 quality=quality,

@@ -10,6 +10,8 @@ from seedvr_engine.media.keep import lost_streams
 
 DEFAULT_QUALITY = 80
 _MAX_TICKS_PER_S = 1_000_000
+# Fine enough that a start between two frames of a constant rate is not heard.
+_MIN_TICKS_PER_S = 10_000
 
 # Codecs a container may hold, the default first; what needs 10 bits has its own default.
 CONTAINER_CODECS = {
@@ -100,12 +102,14 @@ def choose_target(
     container: str | None = None,
     codec: str | None = None,
     quality: int | None = None,
+    rate: Fraction | None = None,
 ) -> Target:
     """Decides the output's format.
 
     size: (height, width). output: its name, whose suffix counts unless `container` is given; None with no
     container: for a clip MP4 where it keeps every stream of the source, else MKV; for a picture PNG.
     codec, quality: None for the container's default and 80.
+    rate: frames a second where they are not the source's.
     Raises UsageError for a combination that does not exist.
     """
     height, width = size
@@ -130,7 +134,7 @@ def choose_target(
     _check_codec(chosen, wanted)
     depths = _DEPTHS.get(chosen, (8, 10))
     depth = 10 if (deep or chosen == "h265") and 10 in depths else depths[0]
-    rate = source.rate or Fraction(25)
+    base = _time_base(source, source.rate or Fraction(25)) if rate is None else _grid_base(rate)
     return Target(
         width,
         height,
@@ -139,8 +143,8 @@ def choose_target(
         depth,
         quality,
         _video_colour(source, chosen),
-        _time_base(source, rate),
-        rate,
+        base,
+        rate or source.rate or Fraction(25),
         source.hdr_metadata if chosen == "h265" and depth > 8 else "",
     )
 
@@ -200,3 +204,8 @@ def _time_base(source: MediaInfo, rate: Fraction) -> Fraction:
     if base.numerator == 0 or ticks > _MAX_TICKS_PER_S:
         return Fraction(1, 90_000)
     return Fraction(1, ticks)
+
+
+def _grid_base(rate: Fraction) -> Fraction:
+    """A unit of 1/n seconds in which the frames of a constant rate are whole numbers apart."""
+    return Fraction(1, rate.numerator * -(-_MIN_TICKS_PER_S // rate.numerator))

@@ -14,6 +14,9 @@ Fit = Literal["inside", "crop", "pad", "stretch"]
 
 DEFAULT_SIZE = "2x"
 LONGEST_S = 1_000_000
+# 23.98 and 29.97 are short for these.
+_BROADCAST_RATES = tuple(Fraction(whole * 1000, 1001) for whole in (24, 30, 48, 60, 120, 240))
+_BROADCAST_NEAR = 0.005
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,8 @@ class Options:
         transformer made, which cancels the autoencoder's own loss; "auto" is the model's own way.
     shots: look for shot changes, and let nothing cross them.
     start, end: seconds of the input, the end not included.
+    rate: output frames a second; frames are repeated or left out, speed and sound stay. None keeps every
+        frame and its time.
     container, codec, quality: of the output; None takes what loses nothing. quality: 0 (small) to 100 (best).
     device: "auto", "cpu", "cuda", "cuda:1", ...
 
@@ -52,6 +57,7 @@ class Options:
     shots: bool = True
     start: float | None = None
     end: float | None = None
+    rate: float | None = None
     container: str | None = None
     codec: str | None = None
     quality: int | None = None
@@ -78,6 +84,7 @@ class Options:
             ("quality", 0, 100),
             ("start", 0, LONGEST_S),
             ("end", 0, LONGEST_S),
+            ("rate", 1, 240),
         ):
             value = getattr(self, name)
             if value is not None and not low <= value <= high:
@@ -93,6 +100,14 @@ class Options:
         """Start and end in seconds, exactly as they were written in decimals."""
         start, end = (None if value is None else Fraction(str(value)) for value in (self.start, self.end))
         return start, end
+
+    @property
+    def frame_rate(self) -> Fraction | None:
+        """The rate as the fraction that it stands for."""
+        if self.rate is None:
+            return None
+        meant = (rate for rate in _BROADCAST_RATES if abs(self.rate - rate) <= _BROADCAST_NEAR)
+        return next(meant, Fraction(str(self.rate)).limit_denominator(1001))
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, for messages, files and hashes."""

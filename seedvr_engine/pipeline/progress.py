@@ -30,6 +30,7 @@ class Meter:
     ) -> None:
         self.frames_total = max(1, frames_total)
         self.stage_s: dict[str, float] = {}
+        self.kept = 0
         self._weights = dict(weights)
         self._device = device
         self._on_progress = on_progress
@@ -70,6 +71,10 @@ class Meter:
         """Raises Cancelled where the caller wants the restoration to stop."""
         if self._cancelled is not None and self._cancelled():
             raise Cancelled("The restoration was stopped.", remedy="The same command goes on from here.")
+
+    def keep(self) -> None:
+        """A piece of work was put on disk."""
+        self.kept += 1
 
     def note(self, sentence: str) -> None:
         """Something a person should know; goes with every report from now on."""
@@ -117,6 +122,7 @@ class Meter:
                 memory_bytes=now,
                 peak_bytes=peak,
                 notes=self.notes,
+                kept=self.kept,
             )
         )
 

@@ -78,6 +78,7 @@ class Originals:
         self._info = info
         self._frames: Prefetched[Frame] | None = None
         self._iterator: Iterator[Frame] = iter(())
+        self._following: Frame | None = None
         self._next = 0
 
     def frame(self, number: int) -> Frame | None:
@@ -87,13 +88,20 @@ class Originals:
             self._frames = Prefetched(lambda: read_frames(self._info, first=number), frames_ahead(self._info))
             self._iterator = iter(self._frames)
         self._next = number + 1
-        return next(self._iterator, None)
+        following, self._following = self._following, None
+        return following or next(self._iterator, None)
+
+    def following(self) -> Frame | None:
+        """The frame behind the last one asked for, which is not used up by this; None behind the end."""
+        if self._following is None:
+            self._following = next(self._iterator, None)
+        return self._following
 
     def close(self) -> None:
         """Lets go of the file."""
         if self._frames is not None:
             self._frames.close()
-            self._frames = None
+            self._frames = self._following = None
 
 
 def _between(reader: Reader, start: Fraction | None, end: Fraction | None) -> Iterator[Frame]:

@@ -1,6 +1,7 @@
 """The three stages that a shot goes through. Each keeps what it finishes and goes on from what is kept."""
 
 import math
+import time
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -21,7 +22,9 @@ from seedvr_engine.media.shots import AHEAD, HISTORY
 from seedvr_engine.media.write import SegmentWriter, Target, write_still
 from seedvr_engine.pipeline import colour, picture
 from seedvr_engine.pipeline.background import Consumer
+from seedvr_engine.pipeline.grid import Grid
 from seedvr_engine.pipeline.latent import restore_latent
+from seedvr_engine.pipeline.messages import Pair
 from seedvr_engine.pipeline.model import Model
 from seedvr_engine.pipeline.noise import first_frame, latent_noise
 from seedvr_engine.pipeline.options import Options
@@ -34,6 +37,7 @@ from seedvr_engine.pipeline.work import Latents, Work
 RUN_LATENTS = 16
 SEGMENT_FRAMES = 64
 CUT_LOOKBACK = HISTORY + AHEAD + 1
+_PAIR_INTERVAL_S = 1.0
 
 
 @dataclass
@@ -51,6 +55,7 @@ class Job:
     meter: Meter
     residual: bool
     originals: Originals
+    viewer: "Viewer"
     stream: ShotStream | None = None
     warnings: list[str] = field(default_factory=list)
 
@@ -68,6 +73,28 @@ class Job:
     def piece_latents(self) -> int:
         """Latents that go through the autoencoder together."""
         return max(1, self.plan.piece_frames // self.time_factor)
+
+
+class Viewer:
+    """Shows a frame before and after, about once a second, to whoever wants to look."""
+
+    def __init__(
+        self, on_picture: Callable[[Pair], None] | None, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._on_picture, self._clock = on_picture, clock
+        self._shown = -math.inf
+
+    @property
+    def is_due(self) -> bool:
+        """Whether the next frame is to be shown."""
+        return self._on_picture is not None and self._clock() - self._shown >= _PAIR_INTERVAL_S
+
+    def show(self, pair: Pair) -> None:
+        """Shows a pair now."""
+        assert self._on_picture is not None
+        self._on_picture(pair)
+        # What showing takes is not part of the interval: a slow viewer must not slow down the restoration.
+        self._shown = self._clock()
 
 
 def latents_of(frames: int, time_factor: int) -> int:
@@ -101,9 +128,9 @@ def encode_shot(job: Job, index: int) -> None:
     ):
         waiting.append(rearrange(mean, "1 c t h w -> t h w c") * job.model.vae.config.scaling)
         if sum(map(len, waiting)) >= RUN_LATENTS:
-            position, waiting = _keep(kept, position, waiting, done), []
+            position, waiting = _keep(job, kept, position, waiting, done), []
     if waiting:
-        _keep(kept, position, waiting, done)
+        _keep(job, kept, position, waiting, done)
     shot.frames = frames.count
 
 
@@ -113,10 +140,15 @@ def open_stream(job: Job, first: int, known: int) -> ShotStream:
 
 
 def span(job: Job) -> tuple[Fraction | None, Fraction | None]:
-    """Start and end on the file's own clock, which in MPEG streams begins anywhere."""
-    zero = job.info.start if job.info.free_running else Fraction(0)
+    """Start and end on the file's own clock."""
+    zero = _zero(job)
     start, end = job.options.span
     return (None if start is None else start + zero), (None if end is None else end + zero)
+
+
+def _zero(job: Job) -> Fraction:
+    """Where the file's own clock begins, which in MPEG streams is anywhere."""
+    return job.info.start if job.info.free_running else Fraction(0)
 
 
 class _Counted:
@@ -153,12 +185,13 @@ def _model_input(job: Job, frame: Frame) -> Tensor:
     return picture.pad(shown * 2 - 1, job.geometry.padded).to(job.model.dtype)
 
 
-def _keep(kept: Latents, position: int, waiting: list[Tensor], done: int) -> int:
+def _keep(job: Job, kept: Latents, position: int, waiting: list[Tensor], done: int) -> int:
     """Writes latents from `position` on but for those kept already; returns where the next ones belong."""
     latents = torch.cat(waiting)
     end = position + len(latents)
     if end > done:
         kept.write(max(position, done), latents[max(0, done - position) :])
+        job.meter.keep()
     return end
 
 
@@ -194,6 +227,7 @@ def restore_shot(job: Job, index: int) -> None:
         if (start, stop) not in finished:
             share = shot.frames / len(cuts)
             kept.write(start, _restore_stretch(job, index, (start, stop), _share_teller(job, done, share)))
+            job.meter.keep()
             done += share
 
 
@@ -278,7 +312,6 @@ def decode_shot(job: Job, index: int) -> None:
     missing = [segment for segment in segments_of(job, index) if not segment.path.exists()]
     if not missing:
         return
-    shot = job.work.shots[index]
     start = max(0, missing[0].first_latent - job.model.vae.decode_lookback())
     position = frames_of(start + 1, job.time_factor) - 1 if start else 0
     job.meter.credit("decode", index, missing[0].first)
@@ -289,11 +322,8 @@ def decode_shot(job: Job, index: int) -> None:
             for decoded in piece.unbind(2):
                 segment = _segment_at(missing, position)
                 if segment is not None:
-                    original = job.originals.frame(shot.first + position)
-                    if original is None:
-                        raise _changed(job)
-                    frame = Finished(_finished(job, decoded, original), original.time)
-                    consumer.put((segment.path, frame, position == segment.stop - 1))
+                    last = position == segment.stop - 1
+                    consumer.put((segment.path, _finished(job, index, position, decoded), last))
                     job.meter.reach(position + 1)
                 job.meter.check()
                 position += 1
@@ -329,23 +359,60 @@ def _decoded(job: Job, index: int, start: int) -> Iterator[Tensor]:
     return model.vae.decode_stream(pieces(), frames=job.plan.piece_frames, cache_device=job.cache_device)
 
 
-def _finished(job: Job, decoded: Tensor, original: Frame) -> NDArray:
-    """One frame as it is written: (H, W, 3), uint8 or uint16."""
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """A frame as it is written.
+
+    rgb: (H, W, 3), uint8 or uint16. time: seconds. times: when it is shown, never, once or several times.
+    """
+
+    rgb: NDArray
+    time: Fraction
+    times: Sequence[Fraction]
+
+
+def _finished(job: Job, index: int, position: int, decoded: Tensor) -> Finished:
+    """Frame `position` of the shot as it is written, from what the decoder gave for it."""
+    shot = job.work.shots[index]
+    original = job.originals.frame(shot.first + position)
+    if original is None:
+        raise _changed(job)
+    before, after = _corrected(job, decoded, original)
+    if job.viewer.is_due:
+        job.viewer.show(_pair(job, original, before, after))
+    bits = 8 if job.target.bit_depth == 8 else 16
+    return Finished(picture.to_pixels(after, bits), original.time, _times(job, original))
+
+
+def _pair(job: Job, original: Frame, before: Tensor, after: Tensor) -> Pair:
+    return Pair(
+        original.number,
+        float(original.time),
+        picture.to_pixels(picture.frame_of(before, job.geometry), 8),
+        picture.to_pixels(after, 8),
+    )
+
+
+def _times(job: Job, frame: Frame) -> list[Fraction]:
+    """When a frame is shown: at its own time, or where it belongs on the grid of a constant rate."""
+    rate = job.options.frame_rate
+    if rate is None or job.info.kind == "image":
+        return [frame.time]
+    start, end = span(job)
+    following, source_rate = job.originals.following(), job.info.rate or rate
+    stop = following.time if following is not None else frame.time + (frame.duration or 1 / source_rate)
+    grid = Grid(rate, source_rate, _zero(job) if start is None else start)
+    return grid.times(frame.time, stop if end is None else min(stop, end))
+
+
+def _corrected(job: Job, decoded: Tensor, original: Frame) -> tuple[Tensor, Tensor]:
+    """The original as resized, and the frame as it is written, both (1, 3, H, W) in about [0, 1]."""
     height, width = job.geometry.resized
     shown = picture.prepare(original.rgb, job.geometry, job.model.device)
     decoded = decoded[..., :height, :width].float() / 2
     content = shown + decoded[:1] - decoded[1:] if job.residual else decoded + 0.5
     corrected = colour.CORRECTIONS[job.options.colour](content, shown)
-    bits = 8 if job.target.bit_depth == 8 else 16
-    return picture.to_pixels(picture.frame_of(corrected, job.geometry), bits)
-
-
-@dataclass(frozen=True, slots=True)
-class Finished:
-    """A frame as it is written: (H, W, 3), uint8 or uint16, and its time in seconds."""
-
-    rgb: NDArray
-    time: Fraction
+    return shown, picture.frame_of(corrected, job.geometry)
 
 
 class _Sink:
@@ -362,13 +429,30 @@ class _Sink:
         if self._job.info.kind == "image":
             icc = self._job.info.icc
             write_still(self._job.output, frame.rgb, target.quality, bit_depth=target.bit_depth, icc=icc)
+            self._job.meter.keep()
             return
-        if self._writer is None:
-            self._writer = SegmentWriter(path, target)
-        self._writer.write(frame.rgb, frame.time)
+        for shown in frame.times:
+            if self._writer is None:
+                self._writer = SegmentWriter(path, target)
+            self._writer.write(frame.rgb, shown)
         if last:
+            self._finish(path, frame)
+
+    def _finish(self, path: Path, frame: Finished) -> None:
+        if self._writer is None and self._is_last(path) and not self._job.work.segments():
+            # A clip shorter than a step of its output rate shows one frame all the same.
+            self._writer = SegmentWriter(path, self._job.target)
+            self._writer.write(frame.rgb, frame.time)
+        if self._writer is None:
+            self._job.work.keep_empty(path)
+        else:
             self._writer.close()
             self._writer = None
+        self._job.meter.keep()
+
+    def _is_last(self, path: Path) -> bool:
+        work = self._job.work
+        return work.ended and path == segments_of(self._job, len(work.shots) - 1)[-1].path
 
     def close(self) -> None:
         """Drops a segment that is not whole."""

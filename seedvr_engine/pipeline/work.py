@@ -6,7 +6,8 @@ A hidden folder beside the output, named by a hash of input, options, model and 
     lock                                    held by the process at work
     shot-000000/condition/000000-000016     latents of the condition, in runs
     shot-000000/restored/000000-000033      latents of one pass of the transformer
-    segments/000000000                      encoded output, one file (or folder) for each run of frames
+    segments/000000000                      encoded output, one file (or folder) for each run of frames; an
+                                            empty folder where a lower frame rate leaves all of them out
 
 Every file gets its name when it is whole; what has its name is finished.
 """
@@ -117,9 +118,14 @@ class Work:
         return self.folder / "segments" / f"{first_frame:09d}"
 
     def segments(self) -> list[Path]:
-        """All finished segments, in order."""
+        """All finished segments that hold frames, in order."""
         found = (self.folder / "segments").glob("*")
-        return sorted(path for path in found if re.fullmatch(r"\d{9}", path.name))
+        return sorted(path for path in found if re.fullmatch(r"\d{9}", path.name) and not _is_empty(path))
+
+    def keep_empty(self, segment: Path) -> None:
+        """Keeps that no frame of a segment is shown."""
+        with output_errors(segment):
+            segment.mkdir()
 
     def forget_latents(self, shot: int) -> None:
         """Frees the disk of latents that nothing needs any more."""
@@ -147,6 +153,10 @@ class Work:
 
     def _shot_folder(self, shot: int) -> Path:
         return self.folder / f"shot-{shot:06d}"
+
+
+def _is_empty(segment: Path) -> bool:
+    return segment.is_dir() and not any(segment.iterdir())
 
 
 class Latents:
