@@ -1,0 +1,8 @@
+// What came out: drawn by the server; here is what its buttons do.
+
+export function mount(root, props, watch, trigger) {
+  root.addEventListener("click", (event) => {
+    const button = event.target.closest("[data-again]");
+    if (button) trigger("again", { job: button.dataset.again });
+  });
+}
