@@ -1,0 +1,45 @@
+"""A worker ends when its server does, however that happens."""
+
+import logging
+import os
+import threading
+
+import psutil
+
+from seedvr_engine.jobs import processes
+
+_INTERVAL_S = 1.0
+_log = logging.getLogger(__name__)
+
+
+def server_name(pid: int) -> str:
+    """What a server is called: its process, told beyond reuse of the number."""
+    return f"{pid}@{processes.birth(pid):.2f}"
+
+
+def find_server(name: str) -> psutil.Process | None:
+    """The living process of a server."""
+    pid, _, create_time = name.partition("@")
+    return processes.find(int(pid), float(create_time))
+
+
+def end_with(server: psutil.Process | None) -> None:
+    """Ends this process within about a second of its server's or its parent's end.
+
+    Ending at once loses nothing: whatever is finished has its final name, and only that counts.
+    """
+    parent = os.getppid()
+
+    def is_orphan() -> bool:
+        return server is None or not server.is_running() or os.getppid() != parent
+
+    def watch() -> None:
+        pause = threading.Event()
+        while not is_orphan():
+            pause.wait(_INTERVAL_S)
+        _log.warning("the server is gone; the worker ends")
+        os._exit(1)
+
+    if is_orphan():
+        raise SystemExit("The server of this worker is gone.")
+    threading.Thread(target=watch, name="liveness", daemon=True).start()

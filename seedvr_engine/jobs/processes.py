@@ -1,0 +1,58 @@
+"""Processes told by number and time of birth, so that a reused number is never taken for the old process."""
+
+import os
+import signal
+from collections.abc import Iterable
+from contextlib import suppress
+
+import psutil
+
+# The system's clock may be set while a process lives, which moves the time of birth that it reports.
+_CLOCK_TOLERANCE_S = 2.0
+_GONE_S = 5.0
+
+
+def birth(pid: int) -> float:
+    """When a process was started, Unix seconds; 0 for one that is not there."""
+    try:
+        return float(psutil.Process(pid).create_time())
+    except psutil.NoSuchProcess:
+        return 0.0
+
+
+def find(pid: int, create_time: float) -> psutil.Process | None:
+    """The living process of this number and time of birth."""
+    try:
+        process = psutil.Process(pid)
+        same = abs(process.create_time() - create_time) < _CLOCK_TOLERANCE_S
+        return process if same and process.status() != psutil.STATUS_ZOMBIE else None
+    except psutil.NoSuchProcess:
+        return None
+
+
+def end_all(processes: Iterable[psutil.Process]) -> None:
+    """Kills processes with their groups and all that they started; returns when they are gone."""
+    doomed: dict[int, psutil.Process] = {}
+    for process in processes:
+        # Stopped first, so that none of them starts another one behind our back.
+        _signal(process, signal.SIGSTOP)
+        doomed[process.pid] = process
+        with suppress(psutil.NoSuchProcess):
+            doomed |= {child.pid: child for child in process.children(recursive=True)}
+    for process in doomed.values():
+        _signal(process, signal.SIGKILL)
+    psutil.wait_procs(list(doomed.values()), timeout=_GONE_S)
+
+
+def _signal(process: psutil.Process, number: int) -> None:
+    """Signals the whole group where the process leads one, else the process alone."""
+    try:
+        # A process that is gone may have given its number to another one.
+        if not process.is_running():
+            return
+        if os.getpgid(process.pid) == process.pid and process.pid != os.getpgrp():
+            os.killpg(process.pid, number)
+        else:
+            process.send_signal(number)
+    except (ProcessLookupError, psutil.NoSuchProcess):
+        return
