@@ -34,7 +34,13 @@ class Cost:
 
 
 def stage_flops(
-    dit: DiTConfig, vae: VAEConfig, height: int, width: int, steps: int = 1, guided: bool = False
+    dit: DiTConfig,
+    vae: VAEConfig,
+    height: int,
+    width: int,
+    steps: int = 1,
+    guided: bool = False,
+    residual: bool = False,
 ) -> dict[Stage, float]:
     """FLOPs per frame of "encode", "restore" and "decode", in a shot of 25 latents."""
     frames = 1 + 24 * vae.time_factor
@@ -43,7 +49,7 @@ def stage_flops(
     return {
         "encode": encode_cost(vae, height, width, frames).flops / frames,
         "restore": passes * dit_cost(dit, latent).flops / frames,
-        "decode": decode_cost(vae, height, width, frames).flops / frames,
+        "decode": (2 if residual else 1) * decode_cost(vae, height, width, frames).flops / frames,
     }
 
 

@@ -50,6 +50,21 @@ class Forecast:
     disk_bytes: int
     notes: tuple[str, ...] = ()
 
+    @property
+    def residual(self) -> bool:
+        """Whether the output is the input and a difference, instead of what the decoder gives."""
+        return _is_residual(self.model, self.options)
+
+    @property
+    def latents(self) -> int:
+        """Latent frames of the clip, were it one shot."""
+        return 1 + -(-(self.frames - 1) // self.model.vae.time_factor)
+
+    @property
+    def plan_line(self) -> str:
+        """How memory is used, in one line for people."""
+        return self.plan.describe(self.latents)
+
     def rows(self) -> list[tuple[str, str]]:
         """Name and value of everything that a person may want to know."""
         height, width = self.geometry.output
@@ -63,7 +78,7 @@ class Forecast:
             ),
             ("frames", f"about {self.frames}"),
             ("model", f"{self.model.label}, {self.precision} on {self.device}"),
-            ("plan", self.plan.describe()),
+            ("plan", self.plan_line),
             (
                 "memory",
                 f"{self.plan.device_bytes / 1e9:.1f} GB on {self.device}, "
@@ -94,7 +109,7 @@ def foresee(
     frames = frames_expected(info, options)
     is_known = info.kind != "video" or info.duration_s is not None
     model, plan = _model_and_plan(
-        candidates(options, device), shape, frames, is_known, device, precision, plan
+        candidates(options, device), options, shape, frames, is_known, device, precision, plan
     )
     sampled = options if model.noisy else replace(options, **_ONE_STEP)
     notes = (
@@ -111,7 +126,14 @@ def foresee(
         model,
         plan,
         frames,
-        stage_flops(model.dit, model.vae, *shape.padded, sampled.steps, sampled.guidance != 1.0),
+        stage_flops(
+            model.dit,
+            model.vae,
+            *shape.padded,
+            steps=sampled.steps,
+            guided=sampled.guidance != 1.0,
+            residual=_is_residual(model, options),
+        ),
         needed_bytes(target, shape, model.vae, frames, still=info.kind == "image"),
         notes,
     )
@@ -197,6 +219,7 @@ def _output(info: MediaInfo, target: Target, output: Path | None) -> Path:
 
 def _model_and_plan(
     choices: Sequence[ModelChoice],
+    options: Options,
     shape: Geometry,
     frames: int,
     is_known: bool,
@@ -219,6 +242,7 @@ def _model_and_plan(
                 element_bytes=ELEMENT_BYTES[precision],
                 machine=this_machine(device),
                 text_tokens=choice.text_tokens,
+                residual=_is_residual(choice, options),
             )
         except MemoryBudgetError as error:
             refused = refused or error
@@ -227,6 +251,10 @@ def _model_and_plan(
             return choice, replace(made, stretch_latents=min(limits, default=None))
     assert refused is not None
     raise refused
+
+
+def _is_residual(choice: ModelChoice, options: Options) -> bool:
+    return (choice.detail if options.detail == "auto" else options.detail) == "residual"
 
 
 def _longest_pass(choice: ModelChoice, shot_frames: int | None) -> int | None:

@@ -48,7 +48,7 @@ class Plan:
     group_tokens: video tokens that go through a transformer block together.
     piece_frames: frames through a layer of the autoencoder at once.
     stretch_latents: a longer shot is cut into stretches of at most so many latents, neighbours sharing
-        `overlap_latents`; None: whole shots.
+        `overlap_latents`; None: whole shots, however long. `make_plan` always sets it to what fits.
     cache_place, token_place, weight_place: the autoencoder's temporal caches, the token array and the
         transformer's blocks lie on the device or in host memory.
     device_bytes, host_bytes: predicted peaks, weights included; 0 where nothing was predicted.
@@ -64,10 +64,10 @@ class Plan:
     device_bytes: int = 0
     host_bytes: int = 0
 
-    def describe(self) -> str:
-        """One line for people."""
+    def describe(self, latents: int | None = None) -> str:
+        """One line for people. latents: of the longest shot that can come; None where nobody knows."""
         length = "whole shots"
-        if self.stretch_latents is not None:
+        if self.stretch_latents is not None and (latents is None or latents > self.stretch_latents):
             length = f"whole shots, or stretches of {self.stretch_latents} latents of longer ones"
         places = {"caches": self.cache_place, "weights": self.weight_place, "tokens": self.token_place}
         words = [f"{name} in host memory" for name, place in places.items() if place == "host"]
@@ -105,13 +105,15 @@ class _Need:
     element_bytes: int
     text_tokens: int
     machine: Machine
+    residual: bool
 
     def filled(self, plan: Plan, latents: int) -> Plan:
         """The plan with its predicted peaks for passes of so many latents."""
         factor = self.vae.space_factor
         stages = (
-            self._stream(encode_cost, plan),
-            self._stream(decode_cost, plan),
+            self._stream(encode_cost, plan, batch=1),
+            # The residual way to the output decodes two latents side by side.
+            self._stream(decode_cost, plan, batch=2 if self.residual else 1),
             dit_cost(
                 self.dit,
                 (latents, self.height // factor, self.width // factor),
@@ -129,7 +131,7 @@ class _Need:
             device = host = device + host
         return replace(plan, device_bytes=device, host_bytes=host)
 
-    def _stream(self, cost: Callable[..., Cost], plan: Plan) -> Cost:
+    def _stream(self, cost: Callable[..., Cost], plan: Plan, batch: int) -> Cost:
         # Memory does not depend on the clip's length, so the shortest one that is no picture does.
         return cost(
             self.vae,
@@ -139,8 +141,7 @@ class _Need:
             element_bytes=self.element_bytes,
             piece_frames=plan.piece_frames,
             cache_place=plan.cache_place,
-            # A model whose output is a difference decodes two latents side by side.
-            batch=2 if self.dit.skip else 1,
+            batch=batch,
         )
 
     def _weights(self, plan: Plan) -> tuple[int, int]:
@@ -179,22 +180,26 @@ def make_plan(
     element_bytes: int,
     machine: Machine,
     text_tokens: int = 58,
+    residual: bool = False,
 ) -> Plan:
     """The fastest way that fits.
 
-    height, width: of the padded output. shot_frames: the longest shot to expect; None when unknown: then the
-    plan says how long a shot may be before it is cut. element_bytes: of weights and activations.
+    height, width: of the padded output. shot_frames: the longest shot to expect, None when unknown: a guess,
+    which decides what is given up for length; the plan says how long a shot may be before it is cut, so that
+    a longer one than expected fits too. element_bytes: of weights and activations. residual: the output is
+    the input and a difference of two decoded latents.
 
     Whole shots with everything on the device come first; then smaller groups and pieces, caches, weights and
     tokens in host memory, and last stretches. Raises MemoryBudgetError when nothing fits.
     """
-    need = _Need(dit, vae, height, width, element_bytes, text_tokens, machine)
+    need = _Need(dit, vae, height, width, element_bytes, text_tokens, machine, residual)
     ways = list(_ways(machine))
     latents = None if shot_frames is None else 1 + -(-max(shot_frames - 1, 0) // vae.time_factor)
     if latents is not None:
         for way in ways:
             if need.fits(way, latents):
-                return need.filled(way, latents)
+                longest = max(need.longest(way), latents, SHORTEST_STRETCH)
+                return replace(need.filled(way, latents), stretch_latents=longest)
     wanted = COMMON_LATENTS if latents is None else min(latents, COMMON_LATENTS)
     for way in ways:
         if need.fits(way, wanted):
@@ -251,5 +256,6 @@ def smaller(plan: Plan) -> Plan | None:
         return replace(plan, weight_place="host")
     if plan.token_place == "device":
         return replace(plan, token_place="host")
-    length = COMMON_LATENTS if plan.stretch_latents is None else plan.stretch_latents // 2
+    longest = 2 * COMMON_LATENTS
+    length = min(longest, longest if plan.stretch_latents is None else plan.stretch_latents) // 2
     return replace(plan, stretch_latents=length) if length >= SHORTEST_STRETCH else None

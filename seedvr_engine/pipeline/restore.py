@@ -75,7 +75,7 @@ def _prepare(
     """Loads the model and says what will be done."""
     info, options, device = forecast.info, forecast.options, torch.device(forecast.device.name)
     meter = Meter(forecast.flops, forecast.frames, device, on_progress, cancelled)
-    meter.note(f"Model: {forecast.model.label}, {forecast.precision}. {forecast.plan.describe()}")
+    meter.note(f"Model: {forecast.model.label}, {forecast.precision}. {forecast.plan_line}")
     for sentence in (*forecast.notes, *info.warnings):
         meter.note(sentence)
     on_host = forecast.plan.weight_place == "host"
@@ -90,7 +90,7 @@ def _prepare(
         forecast.plan,
         work,
         meter,
-        residual=(forecast.model.detail if options.detail == "auto" else options.detail) == "residual",
+        residual=forecast.residual,
         originals=Originals(info),
         viewer=Viewer(on_picture),
     )

@@ -93,13 +93,38 @@ def test_less_memory_moves_caches_then_weights_to_the_host_and_no_plan_exceeds_i
         ("host", "host", "device"),
     ]
     assert all(made[gib].device_bytes <= gib * GIB for gib in made)
-    assert all(made[gib].stretch_latents is None for gib in made)
+    assert all(made[gib].stretch_latents >= 25 for gib in made)
+    assert all(made[gib].describe(latents=25).startswith("whole shots, at most") for gib in (80, 24))
 
 
 def test_a_long_shot_sends_its_tokens_to_the_host_before_it_is_cut():
     made = plan(8, shot_frames=3000)
     assert made.token_place == "host"
-    assert made.stretch_latents is None
+    assert made.stretch_latents >= 750
+
+
+@pytest.mark.parametrize(("gib", "frames"), [(24, 97), (24, 1), (14, 97), (8, 3000)])
+def test_a_clip_longer_than_its_container_says_never_outgrows_the_memory(gib, frames):
+    made = plan(gib, shot_frames=frames)
+    assert made.stretch_latents is not None
+    longest = 1 + 4 * (made.stretch_latents - 1)
+    assert longest >= frames
+    assert plan(gib, shot_frames=longest).device_bytes <= gib * GIB
+    same = (made.group_tokens, made.piece_frames, *places(made))
+    longer = plan(gib, shot_frames=longest + 4)
+    assert (longer.group_tokens, longer.piece_frames, *places(longer)) != same
+
+
+def test_the_residual_way_is_given_room_for_two_decoded_latents():
+    need = {"height": 720, "width": 1280, "shot_frames": 5, "element_bytes": 2}
+    machine = Machine("cuda", 80 * GIB, 64 * GIB)
+    one, two = (
+        make_plan(DiTConfig.seedvr2_3b(), VAE, **need, machine=machine, residual=residual)
+        for residual in (False, True)
+    )
+    cost = decode_cost(VAE, 720, 1280, 5, piece_frames=one.piece_frames)
+    assert (one.group_tokens, one.piece_frames) == (two.group_tokens, two.piece_frames)
+    assert two.device_bytes - one.device_bytes == pytest.approx(cost.device_bytes, rel=0.02)
 
 
 def test_a_shot_that_fits_nowhere_is_cut_into_stretches_that_fit():
