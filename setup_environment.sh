@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# ./setup_environment.sh [--dev] [COMMAND…]
+# ./setup_environment.sh [--check | --dev] [COMMAND…]
 #
 # Makes the environment in .venv, says what it found, then runs COMMAND in it. Needs no root.
 # When nothing is to do it is silent and costs next to nothing: write it before every command.
@@ -8,18 +8,17 @@
 #   ./setup_environment.sh seedvr restore old.mp4     run the program
 #   ./setup_environment.sh pytest                     run the tests (pytest, ruff and mypy bring the test tools)
 #   ./setup_environment.sh --dev                      the test tools, without running one
-#   ./setup_environment.sh --choose-torch 12.8 8.6    only print the torch build for a driver that reaches
-#                                                     CUDA 12.8 and a card of compute capability 8.6
+#   ./setup_environment.sh --check                    change nothing: say what is here, whether the environment
+#                                                     works, and else which commands would be run
 #
 # SEEDVR_PYTHON=/path/to/python   the Python to use (3.11, 3.12 or 3.13)
 # SEEDVR_TORCH=cpu|cu126|cu130    the torch build to use, in place of the one that fits the driver
 # SEEDVR_TORCH_INDEX=https://…    a mirror of https://download.pytorch.org/whl
 set -euo pipefail
 
-readonly TORCH=2.13.0
-readonly TORCH_INDEX=${SEEDVR_TORCH_INDEX:-https://download.pytorch.org/whl}
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
 readonly root venv=$root/.venv
+readonly planner=$root/seedvr_engine/setup_plan.py
 readonly unfinished=$venv/.unfinished
 
 # Everything the script says goes to stderr: stdout belongs to COMMAND.
@@ -30,83 +29,23 @@ fail() {
     exit 1
 }
 
-# --- which torch ------------------------------------------------------------------------------------------
+# --- what to install --------------------------------------------------------------------------------------
 
-# at_least 12.10 12.8: compares versions MAJOR.MINOR as numbers.
-at_least() {
-    local have=$1.0 want=$2.0
-    local have_minor=${have#*.} want_minor=${want#*.}
-    ((10#${have%%.*} > 10#${want%%.*})) && return
-    ((10#${have%%.*} == 10#${want%%.*} && 10#${have_minor%%.*} >= 10#${want_minor%%.*}))
-}
-
-# Prints the build of torch for a machine: cu130, cu126, cpu, or plain (what PyPI has for this system).
-#   $1 highest CUDA version that the driver reaches; empty or 0 without a driver
-#   $2 compute capability of the newest card; empty when unknown
-#   $3 system and processor, as `uname -sm` says them
-choose_torch() {
-    local cuda=${1:-0} capability=${2:-8.0} system=${3:-Linux x86_64}
-    if [[ $system != "Linux x86_64" ]]; then
-        echo plain
-    # torch 2.13 has builds for CUDA 12.6 (cards 5.0 to 9.0) and 13.0 (from 7.5 on), none between the two.
-    elif at_least "$cuda" 13.0 && at_least "$capability" 7.5; then
-        echo cu130
-    elif at_least "$cuda" 12.6 && at_least "$capability" 5.0 && ! at_least "$capability" 10.0; then
-        echo cu126
-    else
-        echo cpu
-    fi
-}
-
-# A driver in trouble can let nvidia-smi hang.
-ask_driver() { timeout 60 nvidia-smi "$@" 2>&1; }
-
-# Reads gpu_name, gpu_driver, gpu_capability, gpu_cuda; all empty without a GPU. gpu_problem: why the driver is silent.
-read_gpu() {
-    gpu_name="" gpu_driver="" gpu_capability="" gpu_cuda="" gpu_problem=""
-    if ! command -v nvidia-smi >/dev/null; then
-        [[ ! -r /proc/driver/nvidia/version ]] || gpu_problem="nvidia-smi is missing"
-        return 0
-    fi
-    local cards header fields="name,driver_version,compute_cap"
-    # Drivers of before 2021 do not know compute_cap.
-    if ! cards=$(ask_driver --query-gpu="$fields" --format=csv,noheader) &&
-        ! cards=$(ask_driver --query-gpu="${fields%,*}" --format=csv,noheader) || [[ $cards == "No devices"* ]]; then
-        gpu_problem=${cards%%$'\n'*}
-        return 0
-    fi
-    local name driver capability
-    while IFS=, read -r name driver capability; do
-        capability=${capability// /}
-        if [[ -z $gpu_name ]] || { [[ -n $capability ]] && at_least "$capability" "${gpu_capability:-0}"; }; then
-            gpu_name=$name gpu_driver=${driver// /} gpu_capability=$capability
-        fi
-    done <<<"$cards"
-    header=$(ask_driver || true)
-    [[ $header =~ CUDA[A-Za-z\ ]*Version:?\ *([0-9]+\.[0-9]+) ]] && gpu_cuda=${BASH_REMATCH[1]}
-    return 0
-}
-
-# Says in a sentence or two what was found and what follows; $1 is the chosen build.
-tell_choice() {
-    local found="$gpu_name, driver $gpu_driver (CUDA ${gpu_cuda:-unknown})"
-    if [[ -n ${SEEDVR_TORCH:-} ]]; then
-        say "torch $TORCH ($1), as SEEDVR_TORCH says."
-    elif [[ -n $gpu_problem ]]; then
-        say "There is an NVIDIA driver, but it gives no answer ($gpu_problem): everything will run on the CPU." \
-            "Reinstall the driver, or start the container with the GPU, then run this again."
-    elif [[ -z $gpu_name ]]; then
-        say "No NVIDIA GPU found: everything will run on the CPU."
-    elif [[ $1 == cu* ]]; then
-        say "Found $found: torch $TORCH for CUDA ${1:2:2}.${1:4}."
-    elif [[ $1 == plain ]]; then
-        say "Found $found: torch $TORCH as PyPI has it for this system."
-    elif [[ -n $gpu_capability ]] && ! at_least "$gpu_capability" 5.0; then
-        say "Found $found, but torch $TORCH no longer knows a card this old: everything will run on the CPU."
-    else
-        say "Found $found, but this driver is too old for torch $TORCH: everything will run on the CPU." \
-            "To use the GPU, update the NVIDIA driver to 580 or newer, then run this again."
-    fi
+# Asks the planner, which looks at the machine. Sets plan_facts, plan_build, plan_says, plan_stop, and the commands
+# plan_venv, plan_packages, plan_torch (one source a line) and plan_project, quoted for eval.
+#   $1 base or dev, $2 version of torch that is there, or empty
+make_plan() {
+    local lines word text
+    plan_facts="" plan_build="" plan_says="" plan_stop="" plan_venv="" plan_packages="" plan_torch="" plan_project=""
+    lines=$("$python" -I -B "$planner" --root "$root" --installed "$2" --chosen "${SEEDVR_TORCH:-}" \
+        --index "${SEEDVR_TORCH_INDEX:-https://download.pytorch.org/whl}" --kind "$1")
+    while read -r word text; do
+        case $word in
+            say) plan_says+=${plan_says:+$'\n'}$text ;;
+            torch) plan_torch+=${plan_torch:+$'\n'}$text ;;
+            facts | build | stop | venv | packages | project) printf -v "plan_$word" %s "$text" ;;
+        esac
+    done <<<"$lines"
 }
 
 # --- is there anything to do? -----------------------------------------------------------------------------
@@ -115,10 +54,10 @@ tell_choice() {
 #   $1 base or dev
 state() {
     echo "$root"
-    echo "$TORCH ${SEEDVR_TORCH:-} $(command -v nvidia-smi || true)"
+    echo "${SEEDVR_TORCH:-} $(command -v nvidia-smi || true)"
     cat /proc/driver/nvidia/version 2>/dev/null || true
     "$venv/bin/python" -I -S -c 'import sys; print(sys.version)' 2>/dev/null || echo "broken"
-    cat "$root/pyproject.toml" "$root/requirements.txt"
+    cat "$root/pyproject.toml" "$root/requirements.txt" "$planner"
     [[ $1 == base ]] || cat "$root/requirements-dev.txt"
 }
 
@@ -143,8 +82,10 @@ find_python() {
     for python in python3 python3.13 python3.12 python3.11 "${PYENV_ROOT:-$HOME/.pyenv}"/versions/3.1[123].*/bin/python3; do
         ! is_supported "$python" || return 0
     done
-    say "Python 3.11, 3.12 or 3.13 with its venv module is needed; $(python3 --version 2>&1 || true) is what python3 is here."
-    say "Debian and Ubuntu: sudo apt install python3 python3-venv. Without root: https://docs.astral.sh/uv brings one."
+    # An old Python is good enough to say what brings a new one to this system.
+    python=python3
+    make_plan base "" 2>/dev/null || plan_stop=""
+    say "${plan_stop:-Python 3.11, 3.12 or 3.13 with its venv module is needed, and none is here.}"
     fail "If it lies somewhere unusual: SEEDVR_PYTHON=/path/to/python ./setup_environment.sh"
 }
 
@@ -167,7 +108,7 @@ PY
 pip() {
     # A pip that was told to install for the user or into a folder would miss the environment.
     env -u PIP_TARGET -u PIP_PREFIX PIP_USER=0 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_INPUT=1 \
-        "$venv/bin/python" -I -m pip "$@"
+        "$venv/bin/python" -I -B -m pip "$@"
 }
 
 with_retries() {
@@ -189,15 +130,23 @@ is_venv_sound() {
 
 python_version() { "$1" -I -c 'import sys; print("%d.%d" % sys.version_info[:2])'; }
 
-make_venv() {
+# Makes the environment, or mends the one that an interrupted set-up left. $1 base or dev
+prepare_venv() {
+    local installed=""
     if is_venv_sound; then
         [[ ! -e $unfinished ]] || { say "The last set-up was interrupted; going on with it." && remove_torn_packages; }
-    else
+        installed=$(torch_version)
+    fi
+    make_plan "$1" "$installed"
+    say "$plan_says"
+    [[ -z $plan_stop ]] || fail "$plan_stop"
+    if ! is_venv_sound; then
         [[ ! -e $venv ]] || say "The environment in .venv is incomplete or from elsewhere; making it anew."
         say "Making the environment in .venv with Python $(python_version "$python")."
-        "$python" -m venv --clear "$venv"
+        eval "$plan_venv"
     fi
     : >"$unfinished"
+    rm -f "$venv"/.ready-*
 }
 
 # A package whose files are not all there (pip was killed while copying) counts as installed to pip: forget it.
@@ -218,61 +167,50 @@ for info in Path(sysconfig.get_path("purelib")).glob("*.dist-info"):
 PY
 }
 
-check_disk() {
-    local needed_gb=2 free_kb
-    [[ $1 == cpu || $(uname -s) == Darwin ]] || needed_gb=8
-    [[ -z $(torch_version) ]] || return 0
-    free_kb=$(df -Pk "$venv" | awk 'NR == 2 { print $4 }')
-    ((free_kb > needed_gb * 1024 * 1024)) ||
-        fail "The environment needs about $needed_gb GB, but only $((free_kb / 1024 / 1024)) GB are free in $root."
-}
-
 torch_version() {
     "$venv/bin/python" -I -c 'from importlib.metadata import version; print(version("torch"))' 2>/dev/null || true
 }
 
-# $1 the build. It comes from where pip is set up to look, else from PyTorch's own index.
+# PyTorch comes from the first source of the plan that has it; the last one is not asked beforehand.
 install_torch() {
-    local wanted=$TORCH+$1
-    [[ $(torch_version) != "$wanted" ]] || return 0
-    local constraint=(--constraint "$root/requirements.txt") index=(--index-url "$TORCH_INDEX/$1")
-    say "Installing torch $TORCH ($1)."
-    if [[ $1 == plain ]]; then
-        with_retries pip install "${constraint[@]}" "torch==$TORCH"
-    elif is_offered "$wanted"; then
-        with_retries pip install "${constraint[@]}" "torch==$wanted"
-    elif is_offered "$wanted" "${index[@]}"; then
-        with_retries pip install "${constraint[@]}" "${index[@]}" "torch==$wanted"
-    else
-        say "$TORCH_INDEX/$1 gives no answer or has no torch $wanted for this Python: taking torch $TORCH from PyPI." \
-            "On Linux that one brings CUDA 13 along: several GB, needed or not."
-        with_retries pip install "${constraint[@]}" "torch==$TORCH"
-    fi
+    local source last=${plan_torch##*$'\n'}
+    [[ -n $plan_torch ]] || return 0
+    while read -r source; do
+        if [[ $source == "$last" ]]; then
+            [[ $plan_build == plain ]] ||
+                say "No source gives torch for $plan_build and this Python: taking the one of PyPI." \
+                    "On Linux that one brings CUDA 13 along: several GB, needed or not."
+        elif ! eval "is_offered $source"; then
+            continue
+        fi
+        say "Installing ${source##* }."
+        eval "with_retries pip $source"
+        return
+    done <<<"$plan_torch"
 }
 
-# Does pip find version $1 of torch? Further arguments are pip's. A silent server costs half a minute at most.
+# Does pip find this version of torch? The arguments are those of `pip install`, the version in the end.
+# A silent server costs half a minute at most.
 is_offered() {
-    local versions
-    versions=$(pip index versions torch --retries 1 --timeout 10 "${@:2}" 2>/dev/null) || return 1
-    [[ " ${versions//[,()$'\n']/ } " == *" $1 "* ]]
+    local versions wanted=${!#} index=()
+    [[ $* != *--index-url* ]] || index=(--index-url "${@:$#-1:1}")
+    versions=$(pip index versions torch --retries 1 --timeout 10 ${index[@]+"${index[@]}"} 2>/dev/null) || return 1
+    [[ " ${versions//[,()$'\n']/ } " == *" ${wanted#torch==} "* ]]
 }
 
-# $1 base or dev, $2 the build of torch
+# $1 base or dev
 install_packages() {
-    local lock=$root/requirements.txt
-    [[ $1 == base ]] || lock=$root/requirements-dev.txt
-    say "Installing the packages of ${lock##*/}."
-    with_retries pip install --quiet --requirement "$lock" || return
-    install_torch "$2" || return
-    # The lock holds setuptools, so nothing is fetched to build our own package.
-    with_retries pip install --quiet --no-deps --no-build-isolation --editable "$root"
+    say "Installing the packages of requirements$([[ $1 == base ]] || echo -dev).txt."
+    eval "with_retries pip $plan_packages" || return
+    install_torch || return
+    eval "with_retries pip $plan_project"
 }
 
 # Computes something with torch, on the GPU too where its build is for one. A GPU that fails is told, the CPU must do.
 verify() {
     local conflicts
     conflicts=$(pip check) || { say "$conflicts" && return 1; }
-    "$venv/bin/python" -I - "$1" >&2 <<'PY'
+    "$venv/bin/python" -I -B - "$1" >&2 <<'PY'
 import sys
 
 import torch
@@ -298,19 +236,40 @@ make_environment() {
     trap 'say "Stopped. The same command goes on from here."; exit 130' INT
     lock
     ! is_ready "$1" || return 0 # another one made it while we waited
-    make_venv
-    rm -f "$venv"/.ready-*
-    local build
-    read_gpu
-    build=${SEEDVR_TORCH:-$(choose_torch "$gpu_cuda" "$gpu_capability" "$(uname -sm)")}
-    tell_choice "$build"
-    check_disk "$build"
-    install_packages "$1" "$build" ||
+    prepare_venv "$1"
+    install_packages "$1" ||
         fail "The packages could not be installed; pip says why above. The same command goes on from here."
-    verify "$build" ||
+    verify "$plan_build" ||
         fail "The environment does not work. Delete $venv and run this again; if that changes nothing, report the lines above."
     write_stamps "$1"
     say "Ready: Python $(python_version "$venv/bin/python"), torch $(torch_version)."
+}
+
+# Changes nothing. Returns 0 when the environment is ready and works.
+check() {
+    local installed=""
+    find_python
+    [[ ! -x $venv/bin/python ]] || installed=$(torch_version)
+    make_plan base "$installed"
+    say "$plan_facts"
+    say "$plan_says"
+    [[ -z $plan_stop ]] || fail "$plan_stop"
+    if is_ready base; then
+        verify "$plan_build" || fail "The environment in .venv does not work. Delete it and run ./setup_environment.sh."
+        say "The environment in .venv is ready: Python $(python_version "$venv/bin/python"), torch $installed, computes right."
+        return
+    fi
+    if [[ ! -e $venv ]]; then
+        say "There is no environment yet."
+    elif [[ -e $unfinished ]]; then
+        say "The last set-up was interrupted: ./setup_environment.sh goes on with it."
+    else
+        say "The environment in .venv is from another place or state of the project: ./setup_environment.sh renews it."
+    fi
+    say "These commands would be run (of several for torch, the first that has it):"
+    is_venv_sound || say "  $plan_venv"
+    printf '  pip %s\n' "$plan_packages" ${plan_torch:+"${plan_torch//$'\n'/$'\n'  pip }"} "$plan_project" >&2
+    return 1
 }
 
 write_stamps() {
@@ -328,8 +287,8 @@ main() {
             sed -n '2,/^set /{/^set /d; s/^# \{0,1\}//; p;}' "${BASH_SOURCE[0]}"
             return
             ;;
-        --choose-torch)
-            choose_torch "${@:2}"
+        --check)
+            check
             return
             ;;
         --dev)

@@ -16,6 +16,7 @@ import pytest
 
 REPOSITORY = Path(__file__).parents[1]
 SCRIPT = REPOSITORY / "setup_environment.sh"
+PLANNER = REPOSITORY / "seedvr_engine" / "setup_plan.py"
 
 # Just enough of torch for the script to compute something with it.
 TORCH = """
@@ -108,6 +109,8 @@ def make_project(root: Path) -> Project:
     root.mkdir()
     wheels.mkdir()
     shutil.copy2(SCRIPT, root)
+    (root / "seedvr_engine").mkdir()
+    shutil.copy2(PLANNER, root / "seedvr_engine")
     (root / "pyproject.toml").write_text(PYPROJECT)
     (root / "backend.py").write_text(BACKEND)
     (root / "requirements.txt").write_text("tinylib==1.0\n")
@@ -132,6 +135,11 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Project:
     return project
 
 
+@pytest.fixture
+def fresh(tmp_path: Path) -> Project:
+    return make_project(tmp_path / "fresh")
+
+
 def sourced(code: str, **environment: str) -> str:
     """What a line of bash says when the script's functions are there."""
     command = ["bash", "-c", f'source "{SCRIPT}"; {code}']
@@ -139,75 +147,6 @@ def sourced(code: str, **environment: str) -> str:
         command, env=dict(os.environ) | environment, capture_output=True, text=True, timeout=60, check=True
     )
     return result.stdout + result.stderr
-
-
-@pytest.mark.parametrize(
-    ("facts", "build"),
-    [
-        ([], "cpu"),
-        ([""], "cpu"),
-        (["11.8", "8.6"], "cpu"),
-        (["12.5", "9.0"], "cpu"),
-        (["12.6", "8.6"], "cu126"),
-        (["12.8", "8.9"], "cu126"),
-        (["12.10", "8.9"], "cu126"),
-        (["12.9", "12.0"], "cpu"),  # Blackwell needs CUDA 13
-        (["13.0", "12.0"], "cu130"),
-        (["13.2", "7.5"], "cu130"),
-        (["14.0", ""], "cu130"),
-        (["13.0", "7.0"], "cu126"),  # CUDA 13 dropped Volta and older
-        (["13.0", "3.5"], "cpu"),
-        (["13.0", "9.0", "Linux aarch64"], "plain"),
-        (["", "", "Darwin arm64"], "plain"),
-    ],
-)
-def test_the_build_of_torch_fits_driver_and_card(facts: list[str], build: str) -> None:
-    command = [str(SCRIPT), "--choose-torch", *facts]
-    answer = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
-    assert answer.stdout == build + "\n"
-
-
-@pytest.mark.parametrize(
-    ("facts", "sentence"),
-    [
-        ({}, "No NVIDIA GPU found: everything will run on the CPU."),
-        ({"gpu_problem": "nvidia-smi is missing"}, "gives no answer (nvidia-smi is missing)"),
-        ({"gpu_name": "NVIDIA A100", "gpu_cuda": "12.4"}, "update the NVIDIA driver to 580"),
-        ({"gpu_name": "NVIDIA A100", "gpu_cuda": "13.1"}, "torch 2.13.0 for CUDA 13.0."),
-        (
-            {"gpu_name": "Tesla K80", "gpu_cuda": "13.0", "gpu_capability": "3.7"},
-            "no longer knows a card this old",
-        ),
-    ],
-)
-def test_what_was_found_is_said_in_plain_words(facts: dict[str, str], sentence: str) -> None:
-    names = ("gpu_name", "gpu_driver", "gpu_capability", "gpu_cuda", "gpu_problem")
-    setting = " ".join(f'{name}="{facts.get(name, "")}"' for name in names)
-    said = sourced(f'{setting}; tell_choice "$(choose_torch "$gpu_cuda" "$gpu_capability")"', SEEDVR_TORCH="")
-    assert sentence in said
-
-
-def test_the_newest_of_several_cards_decides(tmp_path: Path) -> None:
-    driver = tmp_path / "nvidia-smi"
-    driver.write_text(
-        '#!/bin/sh\nif [ $# = 0 ]; then echo "| Driver Version: 580.95  CUDA Version: 13.0  |"\n'
-        'else echo "Tesla V100, 580.95, 7.0"; echo "NVIDIA L40S, 580.95, 8.9"; fi\n'
-    )
-    driver.chmod(0o755)
-    path = f"{tmp_path}:{os.environ['PATH']}"
-    assert sourced('read_gpu; echo "$gpu_name/$gpu_driver/$gpu_capability/$gpu_cuda"', PATH=path) == (
-        "NVIDIA L40S/580.95/8.9/13.0\n"
-    )
-
-
-def test_a_failing_driver_is_told_and_not_fatal(tmp_path: Path) -> None:
-    driver = tmp_path / "nvidia-smi"
-    driver.write_text(
-        "#!/bin/sh\necho 'Failed to initialize NVML: Driver/library version mismatch'\nexit 18\n"
-    )
-    driver.chmod(0o755)
-    said = sourced("read_gpu; tell_choice cpu", PATH=f"{tmp_path}:{os.environ['PATH']}", SEEDVR_TORCH="")
-    assert "gives no answer (Failed to initialize NVML" in said
 
 
 def test_a_failing_download_is_tried_again_with_growing_pauses() -> None:
@@ -227,6 +166,50 @@ def test_ready_it_is_silent_and_quick(made: Project) -> None:
         assert made.run("true") == (0, "", "")
         took.append(time.perf_counter() - begun)
     assert min(took) < 0.3
+
+
+def tree_of(folder: Path) -> dict[str, tuple[int, int]]:
+    """Size and time of change of everything in a folder."""
+    return {
+        str(path.relative_to(folder)): (path.lstat().st_size, path.lstat().st_mtime_ns)
+        for path in folder.rglob("*")
+    }
+
+
+def test_a_check_says_what_is_here_and_changes_nothing(made: Project) -> None:
+    before = tree_of(made.root)
+    code, stdout, stderr = made.run("--check")
+    assert (code, stdout) == (0, ""), stderr
+    assert "GB free" in stderr
+    assert "torch 2.13.0+cpu, computes right" in stderr
+    assert tree_of(made.root) == before
+
+
+def test_a_check_lists_the_commands_for_what_is_missing(fresh: Project) -> None:
+    before = tree_of(fresh.root)
+    code, stdout, stderr = fresh.run("--check")
+    assert (code, stdout) == (1, "")
+    assert "There is no environment yet." in stderr
+    commands = [line.strip() for line in stderr.splitlines() if line.startswith("  ")]
+    assert commands[0].startswith(f"{sys.executable} -m venv --clear ")
+    assert [command.split()[:2] for command in commands[1:]] == [["pip", "install"]] * 5
+    assert tree_of(fresh.root) == before
+
+
+def test_a_check_tells_an_interrupted_set_up_and_a_torch_that_computes_wrong(made: Project) -> None:
+    made.spoil()
+    code, _, stderr = made.run("--check")
+    assert code == 1
+    assert "The last set-up was interrupted" in stderr
+    (made.root / ".venv" / ".unfinished").unlink()
+    module = made.site_packages() / "torch.py"
+    right = module.read_text()
+    module.write_text(right.replace("a * b", "a + b"))
+    code, _, stderr = made.run("--check")
+    module.write_text(right)
+    assert code == 1
+    assert "computes wrong numbers" in stderr
+    assert made.run("--check")[0] == 0
 
 
 def test_the_command_runs_inside_and_its_exit_code_passes_through(made: Project) -> None:
@@ -311,11 +294,6 @@ def stop_at(project: Project, line: str, how: signal.Signals) -> tuple[int, str]
         pytest.fail(f"It never said {line!r}: {said}")
     rest = process.communicate(timeout=240)[1]
     return process.returncode, "".join(said) + rest
-
-
-@pytest.fixture
-def fresh(tmp_path: Path) -> Project:
-    return make_project(tmp_path / "fresh")
 
 
 @pytest.mark.slow
