@@ -150,7 +150,8 @@ def driver(folder: Path, script: str, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_newest_of_several_cards_decides(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    cards = "echo 'Tesla V100, 580.95, 7.0'; echo 'NVIDIA RTX 5090, 580.95, 12.0'; echo 'NVIDIA L40S, 580.95, 8.9'"
+    rows = ("Tesla V100, 580.95, 7.0", "NVIDIA RTX 5090, 580.95, 12.0", "NVIDIA L40S, 580.95, 8.9")
+    cards = "; ".join(f"echo '{row}'" for row in rows)
     header = "echo '| Driver Version: 580.95  CUDA Version: 13.0  |'"
     driver(tmp_path, f"if [ $# = 0 ]; then {header}; else {cards}; fi\n", monkeypatch)
     assert read_gpu() == ("NVIDIA RTX 5090", "580.95", "12.0", "13.0", "")
@@ -164,8 +165,8 @@ def test_a_driver_that_fails_is_told_and_not_fatal(tmp_path: Path, monkeypatch: 
 def test_a_driver_that_knows_no_compute_capability_is_asked_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    old = "case $1 in *compute_cap*) exit 2 ;; --query*) echo 'Tesla K80, 440.33' ;; *) echo 'CUDA Version: 10.2' ;; esac"
-    driver(tmp_path, old + "\n", monkeypatch)
+    answers = "*compute_cap*) exit 2 ;; --query*) echo 'Tesla K80, 440.33' ;; *) echo 'CUDA Version: 10.2' ;;"
+    driver(tmp_path, f"case $1 in {answers} esac\n", monkeypatch)
     assert read_gpu() == ("Tesla K80", "440.33", "", "10.2", "")
 
 
