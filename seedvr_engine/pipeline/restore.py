@@ -7,6 +7,7 @@ latents wait on disk. Whatever is finished is kept (`pipeline.work`), and the sa
 import gc
 from collections.abc import Callable
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -19,7 +20,7 @@ from seedvr_engine.media.write import join_segments
 from seedvr_engine.pipeline import stages
 from seedvr_engine.pipeline.forecast import Forecast, check_disk, check_output, foresee
 from seedvr_engine.pipeline.messages import Pair, Progress, Result
-from seedvr_engine.pipeline.model import DTYPES, blocks_to_host, load_model
+from seedvr_engine.pipeline.model import DTYPES, Model, blocks_to_host, load_model
 from seedvr_engine.pipeline.options import Options
 from seedvr_engine.pipeline.plan import Plan, smaller
 from seedvr_engine.pipeline.progress import Meter
@@ -78,8 +79,7 @@ def _prepare(
     meter.note(f"Model: {forecast.model.label}, {forecast.precision}. {forecast.plan_line}")
     for sentence in (*forecast.notes, *info.warnings):
         meter.note(sentence)
-    on_host = forecast.plan.weight_place == "host"
-    model = load_model(forecast.model, device, forecast.precision, weights_on_host=on_host)
+    model, plan = _load(forecast, device, meter)
     return Job(
         info,
         options,
@@ -87,13 +87,29 @@ def _prepare(
         forecast.target,
         forecast.output,
         model,
-        forecast.plan,
+        plan,
         work,
         meter,
         residual=forecast.residual,
         originals=Originals(info),
         viewer=Viewer(on_picture),
     )
+
+
+def _load(forecast: Forecast, device: torch.device, meter: Meter) -> tuple[Model, Plan]:
+    """The model in memory, and the plan; the weights wait on the host where the device has no room."""
+    choice, precision, plan = forecast.model, forecast.precision, forecast.plan
+    try:
+        on_host = plan.weight_place == "host"
+        return load_model(choice, device, precision, weights_on_host=on_host), plan
+    except MemoryBudgetError:
+        if plan.weight_place == "host":
+            raise
+    # Outside of the handler, for the traceback would keep what filled the memory alive.
+    _clear(device)
+    plan = replace(plan, weight_place="host", device_bytes=0, host_bytes=0)
+    meter.note(f"The weights do not fit; going on with less: {plan.describe()}.")
+    return load_model(choice, device, precision, weights_on_host=True), plan
 
 
 def _key(forecast: Forecast) -> str:

@@ -9,6 +9,7 @@ import torch
 
 from seedvr_engine.errors import Cancelled, InputError, MemoryBudgetError, OutputError, UsageError
 from seedvr_engine.media.probe import probe
+from seedvr_engine.pipeline import model
 from seedvr_engine.pipeline.messages import Progress
 from seedvr_engine.pipeline.options import Options
 from seedvr_engine.pipeline.restore import restore
@@ -226,6 +227,20 @@ def test_where_memory_runs_out_the_clip_goes_on_with_less_and_says_so(stage, tmp
     )
     assert np.abs(frames_of(tmp_path / "hard.mkv") - frames_of(tmp_path / "easy.mkv")).max() <= 1
     assert result.plan != PLAN.describe()
+
+
+def test_weights_that_find_no_room_on_the_device_wait_in_host_memory(shot, whole, tmp_path, monkeypatch):
+    load, failures = model.load_dit, iter(range(1))
+
+    def short_of_memory(*arguments):
+        if next(failures, None) is not None:
+            raise torch.OutOfMemoryError("no memory")
+        return load(*arguments)
+
+    monkeypatch.setattr(model, "load_dit", short_of_memory)
+    result = restore(shot, tmp_path / "out.mkv", SMALL, plan=PLAN)
+    assert "weights in host memory" in result.plan
+    assert np.abs(frames_of(tmp_path / "out.mkv") - whole).max() <= 1
 
 
 def test_where_nothing_saves_enough_memory_the_error_says_what_to_do(tmp_path):
