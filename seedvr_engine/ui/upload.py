@@ -43,25 +43,18 @@ _TEMPLATE = """
 """
 
 
-class UploadArea(gr.HTML):
-    """What `upload_area` makes."""
-
-    def preprocess(self, payload: Any) -> Any:
-        """An emptied component and one that nothing was chosen in say the same."""
-        return payload or {"uploads": [], "pending": 0}
-
-
 def upload_area(
     *, multiple: bool = True, max_bytes: int | None = None, elem_id: str | None = None, **options: Any
-) -> UploadArea:
+) -> gr.HTML:
     """A Gradio component for uploads; `change` tells when its value is another.
 
     Its value: `{"uploads": [{"id": …, "name": …, "size": bytes}, …], "pending": N}`: what has arrived whole,
-    in the order it was chosen, and how many files are still on their way. Setting None empties it.
+    in the order it was chosen, and how many files are still on their way; something false before anything was
+    chosen. Setting None empties it.
     max_bytes: larger files are refused before they travel. options: as for `gr.HTML`.
     The server has to serve `parts.ASSETS` under `parts.MOUNT`, and tus under `/api/uploads`.
     """
-    return UploadArea(
+    return gr.HTML(
         value=None,
         html_template=_template(multiple, max_bytes),
         css_template=style_of("upload"),

@@ -12,8 +12,7 @@ export function watcher(is_wanted, on_jobs) {
     if (!is_wanted() || document.hidden) return;
     let wait_ms = 4000;
     try {
-      const answer = await request("jobs");
-      const jobs = answer?.jobs || answer || [];
+      const jobs = await request("jobs");
       on_jobs(jobs);
       wait_ms = jobs.some(is_live) ? 3000 : 0;
     } catch { /* a gap: look again */ }

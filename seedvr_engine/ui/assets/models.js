@@ -2,7 +2,12 @@
 
 import { bytes, element, request, trouble, words } from "./site.js";
 
-export const list = (models) => models?.models || models || [];
+/** The models, each with how its download stands where it is not here. */
+export async function read_models() {
+  const models = await request("models");
+  return Promise.all(models.map(async (model) =>
+    model.present ? model : { ...model, download: await request(`models/${model.name}/download`) }));
+}
 
 export function model_row(model) {
   return element(
@@ -18,7 +23,7 @@ export function model_row(model) {
 
 export function download_part(model) {
   const download = model.download || {};
-  if (download.state === "running") {
+  if (["waiting", "running"].includes(download.state)) {
     const share = download.total_bytes ? download.done_bytes / download.total_bytes : 0;
     return element(
       "div.sv-download",

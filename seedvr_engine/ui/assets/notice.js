@@ -1,25 +1,29 @@
 // The notice at the start while only the preview model is here.
 
-import { request, say } from "./site.js";
-import { download_part, list } from "./models.js";
+import { say } from "./site.js";
+import { download_part, read_models } from "./models.js";
 
-export function mount(root, props, watch, trigger) {
+export function mount(root, props) {
   say(props);
-  let timer = 0;
+  const holder = root.querySelector("[data-slot=model]");
+  const under_way = (model) => ["waiting", "running"].includes(model.download?.state);
+  let timer = 0, waited = false;
+
   async function look() {
     clearTimeout(timer);
     try {
-      const models = list(await request("models"));
-      const here = models.some((model) => model.present && model.name !== "preview");
-      root.dataset.shown = !here && models.length > 0;
-      if (!here) {
-        const wanted = models.find((model) => model.download?.state === "running")
-          || models.find((model) => model.name === "3b") || null;
-        root.querySelector("[data-slot=model]").replaceChildren(...(wanted ? [download_part(wanted)] : []));
-        if (wanted?.download?.state === "running") timer = setTimeout(look, 2000);
-      } else if (root.dataset.waited) location.reload();
-      if (!here) root.dataset.waited = models.some((model) => model.download?.state === "running") || "";
-    } catch { timer = setTimeout(look, 5000); }
+      const models = await read_models();
+      const is_here = models.some((model) => model.present && model.name !== "preview");
+      // The list of models is the server's: a page that has waited for a model is drawn anew with it.
+      if (is_here && waited) location.reload();
+      root.querySelector("aside").hidden = is_here;
+      const wanted = models.find(under_way) || models.find((model) => model.name === "3b");
+      holder.replaceChildren(...(wanted ? [download_part(wanted)] : []));
+      waited = models.some(under_way);
+      if (waited) timer = setTimeout(look, 2000);
+    } catch {
+      timer = setTimeout(look, 5000);
+    }
   }
   document.addEventListener("seedvr:download", look);
   look();

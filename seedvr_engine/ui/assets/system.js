@@ -1,7 +1,7 @@
 // What this machine has: cards, memory, disk, models, and the download of those that are missing.
 
 import { bytes, element, request, say, trouble, words } from "./site.js";
-import { list, model_row } from "./models.js";
+import { model_row, read_models } from "./models.js";
 
 export function mount(root, props, watch, trigger) {
   say(props);
@@ -16,9 +16,9 @@ export function mount(root, props, watch, trigger) {
     clearTimeout(timer);
     if (!panel.open || document.hidden) return;
     try {
-      const [system, models] = await Promise.all([request("system"), request("models")]);
+      const [system, models] = await Promise.all([request("system"), read_models()]);
       facts(system);
-      slot("models").replaceChildren(...list(models).map(model_row));
+      slot("models").replaceChildren(...models.map(model_row));
       slot("trouble").replaceChildren();
     } catch (error) {
       slot("trouble").replaceChildren(trouble(error));
@@ -28,13 +28,19 @@ export function mount(root, props, watch, trigger) {
 
   function facts(system) {
     const rows = [];
-    for (const [index, gpu] of (system.gpus || []).entries())
-      rows.push([`Graphics card ${index + 1}`, `${gpu.name}, ${bytes(gpu.used_bytes)} of ${bytes(gpu.total_bytes)} in use`]);
+    for (const [index, gpu] of system.gpus.entries())
+      rows.push([
+        `Graphics card ${index + 1}`,
+        `${gpu.label}, ${bytes(gpu.free_bytes)} of ${bytes(gpu.total_bytes)} free`,
+      ]);
     if (rows.length === 0) rows.push(["Graphics card", "none found: everything runs on the processor"]);
     if (system.driver) rows.push(["Driver", system.driver]);
-    if (system.memory_total_bytes) rows.push(["Memory", `${bytes(system.memory_free_bytes)} of ${bytes(system.memory_total_bytes)} free`]);
-    if (system.disk_total_bytes) rows.push(["Disk", `${bytes(system.disk_free_bytes)} of ${bytes(system.disk_total_bytes)} free`]);
-    if (system.worker) rows.push(["Restoring process", words.worker[system.worker] || system.worker]);
+    rows.push(
+      ["Memory", `${bytes(system.host_free_bytes)} of ${bytes(system.host_total_bytes)} free`],
+      ["Disk for results", `${bytes(system.disk_free_bytes)} of ${bytes(system.disk_total_bytes)} free`],
+      ["Restoring process", words.worker[system.worker] || system.worker],
+      ["Program", `version ${system.version}`],
+    );
     slot("facts").replaceChildren(...rows.map(([name, value]) =>
       element("div", element("dt", name), element("dd", value))));
   }

@@ -1,0 +1,204 @@
+"""What the page's events do: read the choices, insert jobs, tell what will come. Nothing here takes long."""
+
+import secrets
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import gradio as gr
+from starlette.requests import Request
+
+from seedvr_engine.errors import InputError, SeedVRError, UsageError
+from seedvr_engine.jobs.messages import Job, Kind, StoredInput
+from seedvr_engine.jobs.processor import SeedVRProcessor
+from seedvr_engine.pipeline.options import Options
+from seedvr_engine.ui.advanced import values_of
+from seedvr_engine.ui.choices import EXACT, SIZES, differences, options_of, other_side, preset_options
+from seedvr_engine.ui.foresight import foresight, media_of
+from seedvr_engine.ui.result import comparison_of, facts_of, head_of
+from seedvr_engine.ui.words import trouble, trouble_values
+
+Source = Mapping[str, Any]
+OwnerOf = Callable[[Request], str]
+InputOf = Callable[[Source, str], StoredInput]
+
+_NOTHING_CHOSEN = UsageError(
+    "No clip is chosen yet.", remedy="Drop a file above, or take one of the examples."
+)
+_ON_ITS_WAY = UsageError(
+    "The upload is still on its way.", remedy="Press the button again when it has arrived."
+)
+
+
+class Actions:
+    """Handlers of the page.
+
+    fields: names of the options, in the order in which their values come.
+    owner_of: who asks. input_of: the file behind a source ({"upload" | "input" | "example": …}) of an owner;
+    raises InputError where there is none.
+    """
+
+    def __init__(
+        self, processor: SeedVRProcessor, owner_of: OwnerOf, input_of: InputOf, fields: Sequence[str]
+    ) -> None:
+        self._processor = processor
+        self._owner_of = owner_of
+        self._input_of = input_of
+        self._fields = tuple(fields)
+
+    def restore(
+        self, request: gr.Request, uploads: Any, others: Any, *values: Any
+    ) -> tuple[dict[str, str], str]:
+        """Inserts a job for every chosen clip. Returns the value of `started`, and what went wrong as HTML."""
+        try:
+            sources = _sources(uploads, others)
+            if (uploads or {}).get("pending"):
+                raise _ON_ITS_WAY
+            if not sources:
+                raise _NOTHING_CHOSEN
+            jobs = self._insert(sources, self._options(values), self._owner(request))
+        except SeedVRError as error:
+            return {}, trouble(error)
+        return ({"batch": jobs[0].batch} if jobs[0].batch else {"job": jobs[0].id}), ""
+
+    def preview(
+        self, request: gr.Request, event: gr.EventData, uploads: Any, others: Any, *values: Any
+    ) -> dict[str, Any]:
+        """Inserts a preview of the first clip; returns the value of the preview part."""
+        asked = event._data or {}
+        kind: Kind = "clip" if asked.get("kind") == "clip" else "frame"
+        try:
+            sources = _sources(uploads, others)
+            if not sources:
+                raise _NOTHING_CHOSEN
+            owner = self._owner(request)
+            job = self._processor.process_video(
+                self._input(sources[0], owner),
+                self._options(values),
+                owner=owner,
+                name=str(sources[0].get("name", "")) or None,
+                kind=kind,
+                moment_s=max(0.0, float(asked.get("moment_s") or 0.0)),
+            )
+        except SeedVRError as error:
+            return {"trouble": trouble_values(error)}
+        return {"job": job.id}
+
+    def chosen(self, request: gr.Request, uploads: Any, others: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Looks at the first chosen clip. Returns its facts, and the value of the preview part."""
+        sources = _sources(uploads, others)
+        if not sources:
+            return {}, {}
+        try:
+            media = media_of(self._input(sources[0], self._owner(request)))
+        except SeedVRError:
+            return {}, {}  # `foresee` says why.
+        return media, {"source": dict(sources[0]), "duration_s": media["duration_s"], "rate": media["rate"]}
+
+    def foresee(self, request: gr.Request, uploads: Any, others: Any, *values: Any) -> str:
+        """What the first chosen clip is, and what will come of it, as HTML."""
+        sources = _sources(uploads, others)
+        if not sources:
+            return ""
+        try:
+            given = self._input(sources[0], self._owner(request))
+            return foresight(self._processor, given, self._options(values), len(sources))
+        except SeedVRError as error:
+            return trouble(error)
+
+    def finished(self, request: gr.Request, event: gr.EventData) -> tuple[str, dict[str, Any] | None, str]:
+        """Shows a finished job: head, comparison, what was used."""
+        try:
+            job = self._job(event, request)
+        except SeedVRError as error:
+            return trouble(error), None, ""
+        return head_of(job), comparison_of(job), facts_of(job)
+
+    def preview_finished(self, request: gr.Request, event: gr.EventData) -> dict[str, Any] | None:
+        """The comparison's value for a finished preview."""
+        return comparison_of(self._job(event, request))
+
+    def again(self, request: gr.Request, event: gr.EventData) -> list[Any]:
+        """Takes clip and settings of an earlier job: the other sources, then the fields' values."""
+        job = self._job(event, request)
+        source = {"job": job.id, "name": job.name, "size": job.input.bytes}
+        return [[source], *self.values_for(job.options)]
+
+    def picked(self, event: gr.EventData, others: Any) -> list[Source]:
+        """Adds an example or a file of the inbox."""
+        picked = {
+            name: event._data[name] for name in ("example", "input", "name", "size") if event._data.get(name)
+        }
+        return [*(source for source in others or [] if source.get("name") != picked.get("name")), picked]
+
+    def removed(self, event: gr.EventData, others: Any) -> list[Source]:
+        """Takes one source out again."""
+        index = int(event._data["index"])
+        return [source for place, source in enumerate(others or []) if place != index]
+
+    def apply_preset(self, preset: str, media: Any) -> list[Any]:
+        """The fields' values for a preset, and the line that tells what it changes."""
+        present = [model.name for model in self._processor.check_available_models() if model.present]
+        size = (media["height"], media["width"]) if media else None
+        options = preset_options(preset, present, size)
+        return [*self.values_for(options), differences(options)]
+
+    def values_for(self, options: Options) -> list[Any]:
+        """The fields' values, in their order."""
+        offered = {value for _, value in SIZES}
+        values = {"model": options.model, "size": options.size, "width": None, "height": None}
+        if options.size not in offered:
+            width, _, height = options.size.partition("x")
+            exact = width.isdigit() and height.isdigit()
+            values |= {"size": EXACT, "width": int(width), "height": int(height)} if exact else {"size": "2x"}
+        values |= values_of(options)
+        return [values[name] for name in self._fields]
+
+    def follow_side(self, side: float | None, media: Any, is_width: bool) -> tuple[Any, Any]:
+        """The other side, in ratio, and the size's choice."""
+        if not side or not media:
+            return gr.skip(), EXACT if side else "2x"
+        own, other = media["width"], media["height"]
+        if not is_width:
+            own, other = other, own
+        return other_side(side, own, other), EXACT
+
+    def _insert(self, sources: Sequence[Source], options: Options, owner: str) -> list[Job]:
+        batch = secrets.token_urlsafe(12) if len(sources) > 1 else None
+        # Every file is looked at before the first job is inserted: a batch starts whole or not at all.
+        inputs = [self._input(source, owner) for source in sources]
+        return [
+            self._processor.process_video(
+                given, options, owner=owner, name=str(source.get("name", "")) or None, batch=batch
+            )
+            for source, given in zip(sources, inputs, strict=True)
+        ]
+
+    def _input(self, source: Source, owner: str) -> StoredInput:
+        if "job" not in source:
+            return self._input_of(source, owner)
+        return self._own(str(source["job"]), owner).input
+
+    def _job(self, request: gr.Request, event: gr.EventData) -> Job:
+        return self._own(str(event._data["job"]), self._owner(request))
+
+    def _own(self, job_id: str, owner: str) -> Job:
+        job = self._processor.status(job_id)
+        if job.owner != owner:
+            raise InputError(
+                "This clip is not here.", remedy="It was deleted, or it belongs to somebody else."
+            )
+        return job
+
+    def _owner(self, request: gr.Request) -> str:
+        return self._owner_of(request.request)
+
+    def _options(self, values: Sequence[Any]) -> Options:
+        return options_of(dict(zip(self._fields, values, strict=True)))
+
+
+def _sources(uploads: Any, others: Any) -> list[Source]:
+    arrived = [
+        {"upload": item["id"], "name": item["name"], "size": item.get("size")}
+        for item in (uploads or {}).get("uploads") or ()
+    ]
+    return [*arrived, *(others or ())]

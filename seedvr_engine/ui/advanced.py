@@ -1,0 +1,213 @@
+"""Advanced: every option, each with one line that says what it does and when to change it."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import gradio as gr
+
+from seedvr_engine.pipeline.options import Options
+from seedvr_engine.ui.choices import LEAST_SIDE, MOST_SIDE
+
+_AUTOMATIC = ("Automatic", "")
+
+
+def advanced_fields(gpus: Sequence[str] = ()) -> dict[str, gr.components.Component]:
+    """Makes the fields, to be called inside an accordion; name of the option -> component.
+
+    gpus: names of the devices, offered when there are several.
+    """
+    return {**_size_fields(), **_span_fields(), **_model_fields(), **_file_fields(), **_gpu_field(gpus)}
+
+
+def values_of(options: Options) -> dict[str, Any]:
+    """Field name -> value for given options: the reverse of `choices.options_of`, but for the size."""
+    values = options.as_dict()
+    return (
+        {name: ("" if values[name] is None else values[name]) for name in ("container", "codec")}
+        | {
+            name: values.get(name)
+            for name in (
+                *("seed", "steps", "guidance", "rescale", "condition_noise", "colour", "detail"),
+                *("shots", "start", "end", "rate", "precision", "fit", "device"),
+            )
+        }
+        | {"quality": 80 if options.quality is None else options.quality}
+    )
+
+
+def _size_fields() -> dict[str, gr.components.Component]:
+    gr.Markdown("### Picture", elem_classes="sv-group")
+    with gr.Row(elem_classes="sv-fields"):
+        sides = {
+            name: gr.Number(
+                label=f"{name.capitalize()} in pixels",
+                info=f"{LEAST_SIDE} to {MOST_SIDE}; the other side follows, so that nothing is distorted.",
+                value=None,
+                precision=0,
+                minimum=LEAST_SIDE,
+                maximum=MOST_SIDE,
+                step=2,
+                placeholder="automatic",
+            )
+            for name in ("width", "height")
+        }
+        colour = gr.Dropdown(
+            label="Colour",
+            info="Holds colours to the original's. Change it when skin or sky looks wrong.",
+            choices=[
+                ("Wavelet: steady, the default", "wavelet"),
+                ("Lab: closer tones", "lab"),
+                ("AdaIN: means only", "adain"),
+                ("None: as the model paints", "none"),
+            ],
+            value="wavelet",
+            filterable=False,
+        )
+        detail = gr.Dropdown(
+            label="Detail",
+            info="Repaint everything, or add only what is new. Add on clean or generated clips.",
+            choices=[("Automatic", "auto"), ("Repaint", "decoded"), ("Add to the original", "residual")],
+            value="auto",
+            filterable=False,
+        )
+    return {**sides, "colour": colour, "detail": detail}
+
+
+def _span_fields() -> dict[str, gr.components.Component]:
+    gr.Markdown("### Part and pace", elem_classes="sv-group")
+    with gr.Row(elem_classes="sv-fields"):
+        start = gr.Number(
+            label="Start, seconds",
+            info="Leave out what comes before; empty for the beginning.",
+            value=None,
+            minimum=0,
+            placeholder="beginning",
+        )
+        end = gr.Number(
+            label="End, seconds",
+            info="Leave out what comes after; empty for the end.",
+            value=None,
+            minimum=0,
+            placeholder="end",
+        )
+        rate = gr.Number(
+            label="Output frames a second",
+            info="Repeats or leaves out frames; speed and sound stay. Empty keeps every frame.",
+            value=None,
+            minimum=1,
+            maximum=240,
+            placeholder="as the original",
+        )
+        shots = gr.Checkbox(
+            label="Find shot changes",
+            info="Keeps one scene from bleeding into the next. Off only for one single take.",
+            value=True,
+        )
+    return {"start": start, "end": end, "rate": rate, "shots": shots}
+
+
+def _model_fields() -> dict[str, gr.components.Component]:
+    gr.Markdown("### Model", elem_classes="sv-group")
+    with gr.Row(elem_classes="sv-fields"):
+        return {
+            "seed": gr.Number(
+                label="Seed",
+                info="The same number gives the same result; another number other invented detail.",
+                value=42,
+                precision=0,
+                minimum=0,
+            ),
+            "steps": gr.Slider(
+                label="Steps",
+                info="SeedVR2 is made for one. More takes longer and rarely helps.",
+                value=1,
+                minimum=1,
+                maximum=50,
+                step=1,
+            ),
+            "guidance": gr.Slider(
+                label="Guidance",
+                info="Pushes away from blur; 1 is off. Above 1 doubles the work.",
+                value=1.0,
+                minimum=1.0,
+                maximum=15.0,
+                step=0.1,
+            ),
+            "rescale": gr.Slider(
+                label="Guidance rescale",
+                info="Tames the contrast that guidance adds. Only with guidance above 1.",
+                value=0.0,
+                minimum=0.0,
+                maximum=1.0,
+                step=0.05,
+            ),
+            "condition_noise": gr.Slider(
+                label="Condition noise",
+                info="More lets the model invent more: for heavy damage. 0 stays closest.",
+                value=0.0,
+                minimum=0.0,
+                maximum=1.0,
+                step=0.05,
+            ),
+            "precision": gr.Dropdown(
+                label="Precision",
+                info="Automatic takes what this machine is fast at. fp32 needs twice the memory.",
+                choices=[("Automatic", "auto"), "bf16", "fp16", "fp32"],
+                value="auto",
+                filterable=False,
+            ),
+        }
+
+
+def _file_fields() -> dict[str, gr.components.Component]:
+    gr.Markdown("### File", elem_classes="sv-group")
+    with gr.Row(elem_classes="sv-fields"):
+        return {
+            "container": gr.Dropdown(
+                label="Container",
+                info="Automatic keeps every sound track and subtitle. MP4 plays everywhere.",
+                choices=[_AUTOMATIC, ("MP4", "mp4"), ("MKV", "mkv"), ("WebM", "webm"), ("MOV", "mov")],
+                value="",
+                filterable=False,
+            ),
+            "codec": gr.Dropdown(
+                label="Codec",
+                info="How frames are stored. H.265 and AV1 are smaller, ProRes and FFV1 for editing.",
+                choices=[
+                    _AUTOMATIC,
+                    ("H.264", "h264"),
+                    ("H.265", "h265"),
+                    ("AV1", "av1"),
+                    ("VP9", "vp9"),
+                    ("ProRes (MOV)", "prores"),
+                    ("FFV1, lossless (MKV)", "ffv1"),
+                ],
+                value="",
+                filterable=False,
+            ),
+            "quality": gr.Slider(
+                label="File quality",
+                info="80 is hard to tell from the best; less makes smaller files, 100 is for masters.",
+                value=80,
+                minimum=0,
+                maximum=100,
+                step=1,
+            ),
+        }
+
+
+def _gpu_field(gpus: Sequence[str]) -> dict[str, gr.components.Component]:
+    if len(gpus) < 2:
+        return {}
+    choices = [
+        ("Automatic", "auto"),
+        *((f"{index + 1}: {name}", f"cuda:{index}") for index, name in enumerate(gpus)),
+    ]
+    field = gr.Dropdown(
+        label="Graphics card",
+        info=f"A clip runs on one card; this machine has {len(gpus)}. Choose which.",
+        choices=choices,
+        value="auto",
+        filterable=False,
+    )
+    return {"device": field}
