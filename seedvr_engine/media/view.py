@@ -142,7 +142,11 @@ def frame_at(info: MediaInfo, seconds: Fraction) -> NDArray:
                 size = info.orientation.size(info.width, info.height)
                 to_rgb = RgbReader(info.colour, deep=info.bit_depth > 8, size=size)
                 return info.orientation.apply(to_rgb(shown))
-    raise InputError(f"{info.path.name} holds no frame that can be decoded.", remedy="Try to play it.")
+    raise _nothing_to_see(info)
+
+
+def _nothing_to_see(info: MediaInfo) -> InputError:
+    return InputError(f"{info.path.name} holds no frame that can be decoded.", remedy="Try to play it.")
 
 
 def _decode_to(

@@ -1,14 +1,15 @@
-"""What the page looks at: a frame before and after, copies that every browser plays, a moment of an upload."""
+"""What the page looks at: frames before and after, copies that every browser plays, moments of an upload."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, FastAPI, Query, Request, Response
 from fastapi.responses import FileResponse, JSONResponse
 from pydantic import BaseModel, Field
 from starlette.concurrency import run_in_threadpool
@@ -28,6 +29,7 @@ from seedvr_engine.server.desk import Desk
 from seedvr_engine.server.visitors import owner_of
 
 Side = Literal["before", "after"]
+T = TypeVar("T")
 
 _DECODES_AT_ONCE = 2
 # What a job has made never changes; whoever is not its owner may not keep it either.
@@ -43,9 +45,7 @@ class Compared(BaseModel):
     kind: Literal["video", "image"]
     frames: int
     rate: float = Field(description="Frames a second; 1 for a picture.")
-    times: list[float] | None = Field(
-        description="When each frame begins, seconds; null where they are even."
-    )
+    times: list[float] | None = Field(description="When each frame begins, in seconds; null for even ones.")
     duration_s: float
     width: int
     height: int
@@ -116,10 +116,14 @@ class Pair:
 
 def views_router(desk: Desk) -> APIRouter:
     """Everybody sees what is theirs: what belongs to another visitor is answered as if it were not there."""
-    router = APIRouter(prefix="/api", tags=["views"])
-    decoding = Turns(_DECODES_AT_ONCE)
-    copies = Copies()
-    router.add_event_handler("shutdown", copies.close)
+    decoding, copies = Turns(_DECODES_AT_ONCE), Copies()
+
+    @asynccontextmanager
+    async def while_serving(app: FastAPI) -> AsyncIterator[None]:
+        yield
+        await run_in_threadpool(copies.close)
+
+    router = APIRouter(prefix="/api", tags=["views"], lifespan=while_serving)
 
     def pair(request: Request, id: str) -> tuple[Job, Pair]:
         job = desk.job(owner_of(request), id)
@@ -163,7 +167,7 @@ class Turns:
     def __init__(self, at_once: int) -> None:
         self._turns = asyncio.Semaphore(at_once)
 
-    async def run[T](self, work: Callable[[], T]) -> T:
+    async def run(self, work: Callable[[], T]) -> T:
         """Runs it when its turn has come."""
         async with self._turns:
             return await run_in_threadpool(work)
