@@ -75,6 +75,11 @@ class SeedVRProcessor:
         self._notify()
         self._lock.release()
 
+    @property
+    def settings(self) -> Settings:
+        """What this processor was made with; the page tells its limits."""
+        return self._settings
+
     def check_available_models(self) -> list[ModelStatus]:
         """Every model that can be chosen, present or not."""
         return model_statuses(self._settings.ckpts)
@@ -117,6 +122,8 @@ class SeedVRProcessor:
         if not self._inputs.is_there(stored):
             raise InputError(f"{stored.name} is no longer here.", remedy="Upload it again.")
         info = self._checked(stored.path, stored.name)
+        if kind == "clip" and info.kind == "image":
+            raise UsageError("A picture has no two seconds.", remedy="Preview the picture itself.")
         # Told now rather than when its turn comes: a format or size that cannot be made.
         suffix = output_path(info, options, None).suffix
         self._check_output_size(info, options)
@@ -203,6 +210,15 @@ class SeedVRProcessor:
     def system(self) -> SystemStatus:
         """GPUs, memory, disk, worker and queue."""
         return system_status(self._folders, self._supervisor.state(), self._store.counts())
+
+    @property
+    def timeout_s(self) -> float:
+        """The time limit of a run in seconds, 0 for none."""
+        return self._settings.timeout_s
+
+    def counts(self) -> dict[str, int]:
+        """Jobs by state."""
+        return self._store.counts()
 
     def folder_of(self, job_id: str) -> Path:
         """Where latest_before.jpg, latest_after.jpg, thumbnail.jpg and a preview's files lie."""

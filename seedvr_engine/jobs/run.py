@@ -5,6 +5,7 @@ import sqlite3
 import time
 import traceback
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -16,11 +17,14 @@ from seedvr_engine.jobs.claims import Claim, Claims, LostJob
 from seedvr_engine.jobs.folders import Folders, remove_path, work_folders
 from seedvr_engine.jobs.messages import JobError, State
 from seedvr_engine.jobs.pictures import write_thumbnail
+from seedvr_engine.jobs.previews import make_preview
 from seedvr_engine.jobs.store import time_limit_error
 from seedvr_engine.media.info import MediaInfo
 from seedvr_engine.media.probe import probe
 from seedvr_engine.media.read import read_frames
 from seedvr_engine.pipeline.forecast import foresee
+from seedvr_engine.pipeline.messages import Result
+from seedvr_engine.pipeline.options import Options
 from seedvr_engine.pipeline.restore import restore
 
 _TRIES_S = 60.0
@@ -70,21 +74,27 @@ class Runner:
             for path in work_folders(output):
                 remove_path(path)
             return _recognised(claim)
-        forecast = foresee(info, job.options, output)
+        forecast = foresee(info, job.options, output if job.kind == "full" else None)
         self._claims.tell(
-            claim, model=forecast.model.label, plan=forecast.plan.describe(), frames_total=forecast.frames
+            claim, model=forecast.model.label, plan=forecast.plan_line, frames_total=forecast.frames
         )
         _show_input(info, claim, self._folders)
-        result = restore(
-            job.input.path,
-            output,
-            job.options,
-            on_progress=beat.tell,
-            on_picture=beat.show,
-            cancelled=beat.stop.is_set,
-            info=info,
-        )
-        return result.as_dict()
+
+        def into(path: Path, options: Options) -> Result:
+            return restore(
+                job.input.path,
+                path,
+                options,
+                on_progress=beat.tell,
+                on_picture=beat.show,
+                cancelled=beat.stop.is_set,
+                info=info,
+            )
+
+        if job.kind == "full":
+            return into(output, job.options).as_dict()
+        factor = forecast.model.vae.time_factor
+        return make_preview(job, info, forecast.geometry, factor, output.parent, into).as_dict()
 
     def _finish(
         self,

@@ -7,6 +7,7 @@ pictures lie before each keyframe; it reads the file but costs a small fraction 
 
 from array import array
 from dataclasses import dataclass
+from fractions import Fraction
 
 from av.container import InputContainer
 from av.video.stream import VideoStream
@@ -33,6 +34,34 @@ def find_seek_point(container: InputContainer, stream: VideoStream, number: int)
 
     Memory: 8 bytes a frame. The container is left at its end.
     """
+    index = _index(container, stream)
+    if index is None or number >= len(index.times):
+        return None
+    target = index.times[number]
+    before = [key for key in index.keys if key <= target]
+    if len(before) <= _SPARE_KEYFRAMES + 1:
+        return None
+    return SeekPoint(before[-1 - _SPARE_KEYFRAMES], target)
+
+
+def frame_times(container: InputContainer, stream: VideoStream) -> list[Fraction] | None:
+    """Seconds, on the file's own clock, of frames 0, 1, 2, ...; None where only decoding tells."""
+    index = _index(container, stream)
+    if index is None or stream.time_base is None:
+        return None
+    return [time * stream.time_base for time in index.times]
+
+
+@dataclass(frozen=True)
+class _Index:
+    """Timestamps of all frames and of the keyframes among them, both rising."""
+
+    times: list[int]
+    keys: list[int]
+
+
+def _index(container: InputContainer, stream: VideoStream) -> _Index | None:
+    """One pass over the packets; None where timestamps do not tell which frame is which."""
     if not _SEEKABLE_FORMATS & set(container.format.name.split(",")):
         return None
     times, keys = array("q"), array("q")
@@ -45,10 +74,4 @@ def find_seek_point(container: InputContainer, stream: VideoStream, number: int)
         if packet.is_keyframe:
             keys.append(packet.pts)
     ordered = sorted(times)
-    if number >= len(ordered) or len(set(ordered)) != len(ordered):
-        return None
-    target = ordered[number]
-    before = [key for key in sorted(keys) if key <= target]
-    if len(before) <= _SPARE_KEYFRAMES + 1:
-        return None
-    return SeekPoint(before[-1 - _SPARE_KEYFRAMES], target)
+    return None if len(set(ordered)) != len(ordered) else _Index(ordered, sorted(keys))

@@ -154,7 +154,7 @@ def _next_shot(job: Job) -> bool:
     work = job.work
     if job.stream is None:
         last = work.shots[-1] if work.shots else None
-        first = last.first + (last.frames or 0) if last else 0
+        first = last.first + (last.frames or 0) if last else stages.beginning(job)
         job.stream = stages.open_stream(job, first, known=0)
     frame = job.stream.next_frame
     if frame is None:

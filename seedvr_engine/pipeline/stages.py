@@ -22,6 +22,7 @@ from seedvr_engine.media.shots import AHEAD, HISTORY
 from seedvr_engine.media.write import SegmentWriter, Target, write_still
 from seedvr_engine.pipeline import colour, picture
 from seedvr_engine.pipeline.background import Consumer
+from seedvr_engine.pipeline.excerpt import number_at
 from seedvr_engine.pipeline.grid import Grid
 from seedvr_engine.pipeline.latent import restore_latent
 from seedvr_engine.pipeline.messages import Pair
@@ -144,6 +145,12 @@ def span(job: Job) -> tuple[Fraction | None, Fraction | None]:
     zero = _zero(job)
     start, end = job.options.span
     return (None if start is None else start + zero), (None if end is None else end + zero)
+
+
+def beginning(job: Job) -> int:
+    """The frame to read from: nothing before the start is decoded where packets tell their times."""
+    start, _ = span(job)
+    return 0 if start is None else number_at(job.info, start)
 
 
 def _zero(job: Job) -> Fraction:
