@@ -14,6 +14,7 @@
 # SEEDVR_PYTHON=/path/to/python   the Python to use (3.11, 3.12 or 3.13)
 # SEEDVR_TORCH=cpu|cu126|cu130    the torch build to use, in place of the one that fits the driver
 # SEEDVR_TORCH_INDEX=https://…    a mirror of https://download.pytorch.org/whl
+# SEEDVR_FLASH_ATTN=WHEEL         a wheel of flash-attn that fits, as file or address; nothing needs it
 set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
@@ -32,18 +33,19 @@ fail() {
 # --- what to install --------------------------------------------------------------------------------------
 
 # Asks the planner, which looks at the machine. Sets plan_facts, plan_build, plan_says, plan_stop, and the commands
-# plan_venv, plan_packages, plan_torch (one source a line) and plan_project, quoted for eval.
+# plan_venv, plan_packages, plan_torch (one source a line), plan_project and plan_optional, quoted for eval.
 #   $1 base or dev, $2 version of torch that is there, or empty
 make_plan() {
     local lines word text
     plan_facts="" plan_build="" plan_says="" plan_stop="" plan_venv="" plan_packages="" plan_torch="" plan_project=""
+    plan_optional=""
     lines=$("$python" -I -B "$planner" --root "$root" --installed "$2" --chosen "${SEEDVR_TORCH:-}" \
-        --index "${SEEDVR_TORCH_INDEX:-https://download.pytorch.org/whl}" --kind "$1")
+        --index "${SEEDVR_TORCH_INDEX:-https://download.pytorch.org/whl}" --flash-attn "${SEEDVR_FLASH_ATTN:-}" --kind "$1")
     while read -r word text; do
         case $word in
             say) plan_says+=${plan_says:+$'\n'}$text ;;
             torch) plan_torch+=${plan_torch:+$'\n'}$text ;;
-            facts | build | stop | venv | packages | project) printf -v "plan_$word" %s "$text" ;;
+            facts | build | stop | venv | packages | project | optional) printf -v "plan_$word" %s "$text" ;;
         esac
     done <<<"$lines"
 }
@@ -54,7 +56,7 @@ make_plan() {
 #   $1 base or dev
 state() {
     echo "$root"
-    echo "${SEEDVR_TORCH:-} $(command -v nvidia-smi || true)"
+    echo "${SEEDVR_TORCH:-} ${SEEDVR_FLASH_ATTN:-} $(command -v nvidia-smi || true)"
     cat /proc/driver/nvidia/version 2>/dev/null || true
     "$venv/bin/python" -I -S -c 'import sys; print(sys.version)' 2>/dev/null || echo "broken"
     cat "$root/pyproject.toml" "$root/requirements.txt" "$planner"
@@ -203,7 +205,9 @@ install_packages() {
     say "Installing the packages of requirements$([[ $1 == base ]] || echo -dev).txt."
     eval "with_retries pip $plan_packages" || return
     install_torch || return
-    eval "with_retries pip $plan_project"
+    eval "with_retries pip $plan_project" || return
+    [[ -z $plan_optional ]] || eval "pip $plan_optional" >&2 ||
+        say "Without flash-attn, then: attention takes PyTorch's own way, which is nearly as fast."
 }
 
 # Computes something with torch, on the GPU too where its build is for one. A GPU that fails is told, the CPU must do.
@@ -268,7 +272,8 @@ check() {
     fi
     say "These commands would be run (of several for torch, the first that has it):"
     is_venv_sound || say "  $plan_venv"
-    printf '  pip %s\n' "$plan_packages" ${plan_torch:+"${plan_torch//$'\n'/$'\n'  pip }"} "$plan_project" >&2
+    printf '  pip %s\n' "$plan_packages" ${plan_torch:+"${plan_torch//$'\n'/$'\n'  pip }"} "$plan_project" \
+        ${plan_optional:+"$plan_optional"} >&2
     return 1
 }
 

@@ -71,6 +71,7 @@ class Plan:
     packages: pip's arguments for everything but PyTorch.
     torch: pip's arguments for PyTorch, the source to ask first in front; empty where it is there already.
     project: pip's arguments for the project itself.
+    optional: pip's arguments for what may fail without harm; empty for nothing.
     """
 
     build: str
@@ -80,15 +81,22 @@ class Plan:
     packages: tuple[str, ...] = ()
     torch: tuple[tuple[str, ...], ...] = ()
     project: tuple[str, ...] = ()
+    optional: tuple[str, ...] = ()
 
 
 def plan_setup(
-    facts: Facts, *, root: str = ".", tests: bool = False, python: str = "python3", index: str = TORCH_INDEX
+    facts: Facts,
+    *,
+    root: str = ".",
+    tests: bool = False,
+    python: str = "python3",
+    index: str = TORCH_INDEX,
+    flash_attn: str = "",
 ) -> Plan:
     """Decides what to install.
 
     root: the project's folder. tests: with the test tools. python: what makes the environment.
-    index: where PyTorch's own wheels are, one folder a build.
+    index: where PyTorch's own wheels are, one folder a build. flash_attn: a wheel that speeds attention up.
     """
     build = facts.chosen or choose_build(facts)
     says = describe(facts, build)
@@ -104,6 +112,8 @@ def plan_setup(
         torch=() if facts.installed == _version(build) else _torch_sources(build, root, index),
         # The lock holds setuptools, so nothing is fetched to build our own package.
         project=("install", "--quiet", "--no-deps", "--no-build-isolation", "--editable", root),
+        # As a wheel only: building it takes a CUDA compiler and an hour.
+        optional=("install", "--no-deps", "--only-binary", ":all:", flash_attn) if flash_attn else (),
     )
 
 
@@ -308,10 +318,16 @@ def main() -> None:
     parser.add_argument("--chosen", default="", help="build of PyTorch that was asked for")
     parser.add_argument("--installed", default="", help="version of PyTorch that is there")
     parser.add_argument("--index", default=TORCH_INDEX, help="where PyTorch's wheels are")
+    parser.add_argument("--flash-attn", default="", help="a wheel of flash-attn")
     given = parser.parse_args()
     facts = read_facts(Path(given.root), given.chosen, given.installed)
     plan = plan_setup(
-        facts, root=given.root, tests=given.kind == "dev", python=given.python, index=given.index
+        facts,
+        root=given.root,
+        tests=given.kind == "dev",
+        python=given.python,
+        index=given.index,
+        flash_attn=given.flash_attn,
     )
     lines = [("facts", summarise(facts)), ("build", plan.build)] + [("say", text) for text in plan.says]
     if plan.obstacle:
@@ -320,6 +336,7 @@ def main() -> None:
         lines += [("venv", _quoted(plan.venv)), ("packages", _quoted(plan.packages))]
         lines += [("torch", _quoted(source)) for source in plan.torch]
         lines.append(("project", _quoted(plan.project)))
+        lines += [("optional", _quoted(plan.optional))] if plan.optional else []
     for word, text in lines:
         print(word, text)
 

@@ -245,6 +245,15 @@ def test_a_torch_that_computes_wrong_is_not_called_ready(made: Project) -> None:
     assert made.run("true")[0] == 0
 
 
+def test_a_wheel_that_nothing_needs_may_be_missing(made: Project) -> None:
+    wish = {"SEEDVR_FLASH_ATTN": "no-such-flash-attn"}
+    code, _, stderr = Project(made.root, made.environment | wish).run("true")
+    assert code == 0, stderr
+    assert "Without flash-attn, then" in stderr
+    assert "Ready" in stderr
+    assert made.run("true")[0] == 0
+
+
 def test_a_changed_lock_is_noticed(made: Project) -> None:
     lock = made.root / "requirements.txt"
     lock.write_text(lock.read_text() + "# changed\n")

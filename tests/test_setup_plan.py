@@ -123,6 +123,11 @@ def test_the_test_tools_have_their_own_lock() -> None:
     assert plan_setup(DEBIAN, root="/p", tests=True).packages[-1] == "/p/requirements-dev.txt"
 
 
+def test_flash_attn_comes_as_a_wheel_or_not_at_all() -> None:
+    assert plan_setup(DEBIAN).optional == ()
+    assert plan_setup(DEBIAN, flash_attn="flash.whl").optional[-3:] == ("--only-binary", ":all:", "flash.whl")
+
+
 @pytest.mark.parametrize("cuda", ["12.10", "12.9"])
 def test_versions_compare_as_numbers(cuda: str) -> None:
     assert plan_setup(replace(DEBIAN, **ADA, cuda=cuda)).build == "cu126"
