@@ -60,7 +60,7 @@ class Beat:
                 self._stop("lost")
             except (sqlite3.OperationalError, OSError):
                 # A disk that is full now may have room again; the lease says how long that may take.
-                _log.exception("job %s: the state could not be written", self._claim.job.id)
+                _log.exception("the state could not be written")
 
     def _beat(self) -> None:
         progress = self.progress

@@ -36,10 +36,13 @@ _log = logging.getLogger(__name__)
 
 
 class SeedVRProcessor:
-    """Owns a data folder, its queue and its worker; safe to use from every thread. Knows no torch."""
+    """Owns a data folder, its queue and its worker; safe to use from every thread. Knows no torch.
+
+    settings: those it was made with.
+    """
 
     def __init__(self, settings: Settings) -> None:
-        self._settings = settings
+        self.settings = settings
         self._folders = Folders.of(settings)
         self._lock = FolderLock(self._folders.data / "lock")
         self._stopping = threading.Event()
@@ -58,7 +61,7 @@ class SeedVRProcessor:
         self._store = JobStore(self._database, self._folders)
         self._inputs = InputStore(self._database, self._folders)
         server = liveness.server_name(os.getpid())
-        self._supervisor = Supervisor(self._settings, self._folders, self._store, server)
+        self._supervisor = Supervisor(self.settings, self._folders, self._store, server)
         self._store.enter_server(server)
         self._supervisor.recover()
         self._inputs.sweep()
@@ -75,14 +78,9 @@ class SeedVRProcessor:
         self._notify()
         self._lock.release()
 
-    @property
-    def settings(self) -> Settings:
-        """What this processor was made with; the page tells its limits."""
-        return self._settings
-
     def check_available_models(self) -> list[ModelStatus]:
         """Every model that can be chosen, present or not."""
-        return model_statuses(self._settings.ckpts)
+        return model_statuses(self.settings.ckpts)
 
     def add_input(
         self, path: Path, name: str, *, move: bool = False, holder: str | None = None
@@ -141,7 +139,7 @@ class SeedVRProcessor:
             moment_s=None if kind == "full" else moment_s or 0.0,
             frames_total=frames_expected(info, options) if kind == "full" else 0,
         )
-        limits = self._settings
+        limits = self.settings
         return self._store.add(new, most=limits.max_queued, most_of_owner=limits.max_queued_per_visitor)
 
     def cancel(self, job_id: str) -> None:
@@ -153,7 +151,7 @@ class SeedVRProcessor:
 
         Raises UnknownJobError, QueueFullError, UsageError for one that is done.
         """
-        limits = self._settings
+        limits = self.settings
         return self._store.resume(job_id, most=limits.max_queued, most_of_owner=limits.max_queued_per_visitor)
 
     def status(self, job_id: str) -> Job:
@@ -199,26 +197,13 @@ class SeedVRProcessor:
             time.sleep(_LOOK_S)
         self._remove(self._store.job(job_id))
 
-    def issue_token(self, job_id: str) -> str:
-        """A new secret for a job, for whoever cannot keep a cookie; only its hash is stored."""
-        return self._store.issue_token(job_id)
-
-    def job_token_matches(self, job_id: str, token: str) -> bool:
-        """Whether the token was issued for this job."""
-        return self._store.job_token_matches(job_id, token)
+    def counts(self) -> dict[str, int]:
+        """How many jobs there are of each state."""
+        return self._store.counts()
 
     def system(self) -> SystemStatus:
         """GPUs, memory, disk, worker and queue."""
         return system_status(self._folders, self._supervisor.state(), self._store.counts())
-
-    @property
-    def timeout_s(self) -> float:
-        """The time limit of a run in seconds, 0 for none."""
-        return self._settings.timeout_s
-
-    def counts(self) -> dict[str, int]:
-        """Jobs by state."""
-        return self._store.counts()
 
     def folder_of(self, job_id: str) -> Path:
         """Where latest_before.jpg, latest_after.jpg, thumbnail.jpg and a preview's files lie."""
@@ -235,7 +220,7 @@ class SeedVRProcessor:
             )
             message, remedy = words
             raise InputError(message, remedy=remedy) from error
-        most_s, most_pixels = self._settings.max_duration_s, self._settings.max_pixels
+        most_s, most_pixels = self.settings.max_duration_s, self.settings.max_pixels
         if most_s and info.duration_s is not None and info.duration_s > most_s:
             raise InputError(
                 f"{name} lasts {info.duration_s / 60:.0f} minutes; {most_s / 60:.0f} are allowed here.",
@@ -254,7 +239,7 @@ class SeedVRProcessor:
         height, width = geometry(
             (info.height, info.width), size, options.fit, limited=options.size == DEFAULT_SIZE
         ).output
-        most = self._settings.max_pixels
+        most = self.settings.max_pixels
         if most and height * width > most:
             raise UsageError(
                 f"{width}x{height} is more than the {most / 1e6:.0f} million pixels that are allowed here.",
@@ -289,10 +274,12 @@ class SeedVRProcessor:
     def _clean(self) -> None:
         """Removes what has been kept long enough."""
         self._inputs.remove_unused()
-        if self._settings.keep_results_days:
-            for job in self._store.finished_before(time.time() - self._settings.keep_results_days * _DAY_S):
+        if self.settings.keep_results_days:
+            for job in self._store.finished_before(time.time() - self.settings.keep_results_days * _DAY_S):
                 _log.info(
-                    "job %s: removed, as results are kept %g days", job.id, self._settings.keep_results_days
+                    "removed, as results are kept %g days",
+                    self.settings.keep_results_days,
+                    extra={"job": job.id},
                 )
                 self._remove(job)
 

@@ -40,7 +40,7 @@ class Runner:
     def run(self, claim: Claim) -> bool:
         """Restores a job and writes how it ended. Returns whether memory ran out."""
         job = claim.job
-        _log.info("job %s: %s, %s", job.id, job.kind, job.input.name)
+        _log.info("%s of %s begins", job.kind, job.input.name)
         folder = self._folders.job(job.id)
         folder.mkdir(parents=True, exist_ok=True)
         beat = Beat(self._claims, claim, folder)
@@ -59,7 +59,7 @@ class Runner:
             state, error = _failed(caught, claim)
             out_of_memory = isinstance(caught, MemoryBudgetError | torch.OutOfMemoryError | MemoryError)
             if error.code == "internal":
-                _log.exception("job %s", job.id)
+                _log.exception("it failed")
         finally:
             beat.close()
         if beat.reason != "lost":
@@ -112,15 +112,13 @@ class Runner:
         try:
             _persistently(write)
         except LostJob:
-            _log.warning("job %s was given to another worker", claim.job.id)
+            _log.warning("the job was given to another worker")
             return
         seconds = {} if facts is None else {name: round(s, 2) for name, s in facts["stage_s"].items()}
         peak = beat.progress.peak_bytes if beat.progress else 0
-        _log.info(
-            "job %s: %s after %.1f s, stages %s, peak %d bytes", claim.job.id, state, ran_s, seconds, peak
-        )
+        _log.info("%s after %.1f s, stages %s, peak %d bytes", state, ran_s, seconds, peak)
         if error is not None:
-            _log.info("job %s: %s: %s", claim.job.id, error.code, error.message)
+            _log.info("%s: %s", error.code, error.message)
 
 
 def _show_input(info: MediaInfo, claim: Claim, folders: Folders) -> None:

@@ -3,10 +3,7 @@
 What a worker does to the job it runs is in `jobs.claims`.
 """
 
-import hashlib
-import hmac
 import json
-import secrets
 import sqlite3
 import time
 from collections.abc import Sequence
@@ -226,22 +223,6 @@ class JobStore:
                 free = dict.fromkeys(("worker", "lease_until", "frames_per_s", "left_s"))
                 _update(connection, running.id, {**free, **values, "fence": running.fence + 1})
 
-    def issue_token(self, job_id: str) -> str:
-        """A secret that opens this job to whoever has it; the last one counts. Only its hash is kept."""
-        token = secrets.token_urlsafe(32)
-        with self._database.transaction() as connection:
-            set_token = "UPDATE jobs SET token_hash = ? WHERE id = ?"
-            connection.execute(set_token, (_token_hash(token), job_id))
-        return token
-
-    def job_token_matches(self, job_id: str, token: str) -> bool:
-        """Whether the token is this job's."""
-        row = self._database.connection().execute(
-            "SELECT token_hash FROM jobs WHERE id = ? AND token_hash IS NOT NULL", (job_id,)
-        )
-        found = row.fetchone()
-        return found is not None and hmac.compare_digest(found["token_hash"], _token_hash(token))
-
     def enter_server(self, name: str) -> None:
         """From now on only the workers of this server get jobs."""
         with self._database.transaction() as connection:
@@ -293,7 +274,3 @@ def _died_often(deaths: int) -> JobError:
 
 def _unknown() -> UnknownJobError:
     return UnknownJobError("There is no such job.", remedy="It may have been deleted.")
-
-
-def _token_hash(token: str) -> str:
-    return hashlib.sha256(token.encode()).hexdigest()

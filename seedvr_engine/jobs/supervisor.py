@@ -55,14 +55,14 @@ class Supervisor:
             self._bury()
         for running in self._store.running():
             if self._launcher is None:
-                _log.warning("job %s: its worker is gone", running.id)
+                _log.warning("its worker is gone", extra={"job": running.id})
                 self._store.requeue(running, died=True)
             elif running.stop_at is not None and time.time() - running.stop_at > PATIENCE_S:
-                _log.info("job %s: the worker did not stop by itself and is ended", running.id)
+                _log.info("the worker did not stop by itself and is ended", extra={"job": running.id})
                 self._end_processes()
                 self._store.stopped(running)
             elif self._is_silent(running):
-                _log.warning("job %s: the worker does not answer and is ended", running.id)
+                _log.warning("the worker does not answer and is ended", extra={"job": running.id})
                 self._end_processes()
                 self._store.requeue(running, died=True)
         if self._launcher is None and time.monotonic() >= self._next_start and self._store.has_queued():

@@ -18,6 +18,7 @@ from seedvr_engine.jobs.database import Database
 from seedvr_engine.jobs.folders import Folders
 from seedvr_engine.jobs.run import Runner
 from seedvr_engine.jobs.store import JobStore
+from seedvr_engine.logs import configure_logging, logging_job
 from seedvr_engine.settings import Settings, get_settings
 
 _POLL_S = 0.1
@@ -28,8 +29,8 @@ def main() -> None:
     """Works until it was idle for long, ran out of memory, or its server is gone."""
     server = sys.argv[1]
     liveness.end_with(liveness.find_server(server))
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     settings = get_settings()
+    configure_logging("worker", settings)
     _join_group()
     folders = Folders.of(settings)
     database = Database(folders.database)
@@ -48,7 +49,8 @@ def _work(settings: Settings, store: JobStore, claims: Claims, runner: Runner) -
         if claim is None:
             time.sleep(_POLL_S)
             continue
-        out_of_memory = runner.run(claim)
+        with logging_job(claim.job.id):
+            out_of_memory = runner.run(claim)
         _clear_memory()
         if out_of_memory:
             _log.warning("memory ran out; a new worker goes on")

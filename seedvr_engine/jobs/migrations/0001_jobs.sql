@@ -16,7 +16,6 @@ CREATE TABLE holds (
 CREATE TABLE jobs (
     id TEXT PRIMARY KEY,
     owner TEXT NOT NULL,
-    token_hash TEXT,
     kind TEXT NOT NULL CHECK (kind IN ('full', 'frame', 'clip')),
     batch TEXT,
     name TEXT NOT NULL,
