@@ -19,12 +19,14 @@ from seedvr_engine.jobs.folders import FolderLock, Folders, result_name
 from seedvr_engine.jobs.inputs import InputStore
 from seedvr_engine.jobs.messages import Job, Kind, StoredInput
 from seedvr_engine.jobs.models import ModelStatus, model_statuses
+from seedvr_engine.jobs.rates import RateStore
 from seedvr_engine.jobs.store import JobStore, NewJob
 from seedvr_engine.jobs.supervisor import Supervisor
 from seedvr_engine.jobs.system import SystemStatus, system_status
 from seedvr_engine.media.info import MediaInfo
 from seedvr_engine.media.probe import probe
-from seedvr_engine.pipeline.forecast import frames_expected, output_path
+from seedvr_engine.pipeline.estimate import Estimate, estimate, kind_of
+from seedvr_engine.pipeline.forecast import foresee, frames_expected, output_path
 from seedvr_engine.pipeline.options import DEFAULT_SIZE, Options
 from seedvr_engine.pipeline.size import Size, geometry
 from seedvr_engine.settings import Settings, get_settings
@@ -57,9 +59,17 @@ class SeedVRProcessor:
         Raises DataFolderInUseError where another server has the folder.
         """
         self._lock.acquire()
+        try:
+            self._begin()
+        except BaseException:
+            self._lock.release()
+            raise
+
+    def _begin(self) -> None:
         self._database = Database(self._folders.database)
         self._store = JobStore(self._database, self._folders)
         self._inputs = InputStore(self._database, self._folders)
+        self._rates = RateStore(self._database)
         server = liveness.server_name(os.getpid())
         self._supervisor = Supervisor(self.settings, self._folders, self._store, server)
         self._store.enter_server(server)
@@ -196,6 +206,15 @@ class SeedVRProcessor:
         while self._store.is_running(job_id) and time.monotonic() < deadline:
             time.sleep(_LOOK_S)
         self._remove(self._store.job(job_id))
+
+    def foresee(self, input: Path | StoredInput, options: Options) -> Estimate:
+        """What restoring an input will be and how long it will take, from what this machine was seen to do.
+
+        Raises InputError, UsageError, CheckpointError, MemoryBudgetError.
+        """
+        path, name = (input.path, input.name) if isinstance(input, StoredInput) else (input, input.name)
+        forecast = foresee(self._checked(path, name), options)
+        return estimate(forecast, self._rates.get(kind_of(forecast)))
 
     def counts(self) -> dict[str, int]:
         """How many jobs there are of each state."""

@@ -18,10 +18,12 @@ from seedvr_engine.jobs.folders import Folders, remove_path, work_folders
 from seedvr_engine.jobs.messages import JobError, State
 from seedvr_engine.jobs.pictures import write_thumbnail
 from seedvr_engine.jobs.previews import make_preview
+from seedvr_engine.jobs.rates import RateStore
 from seedvr_engine.jobs.store import time_limit_error
 from seedvr_engine.media.info import MediaInfo
 from seedvr_engine.media.probe import probe
 from seedvr_engine.media.read import read_frames
+from seedvr_engine.pipeline.estimate import kind_of, measured
 from seedvr_engine.pipeline.forecast import foresee
 from seedvr_engine.pipeline.messages import Result
 from seedvr_engine.pipeline.options import Options
@@ -34,8 +36,8 @@ _log = logging.getLogger(__name__)
 class Runner:
     """Runs claimed jobs, one at a time."""
 
-    def __init__(self, claims: Claims, folders: Folders) -> None:
-        self._claims, self._folders = claims, folders
+    def __init__(self, claims: Claims, folders: Folders, rates: RateStore) -> None:
+        self._claims, self._folders, self._rates = claims, folders, rates
 
     def run(self, claim: Claim) -> bool:
         """Restores a job and writes how it ended. Returns whether memory ran out."""
@@ -92,7 +94,9 @@ class Runner:
             )
 
         if job.kind == "full":
-            return into(output, job.options).as_dict()
+            result = into(output, job.options)
+            self._rates.learn(kind_of(forecast), measured(result, forecast))
+            return result.as_dict()
         factor = forecast.model.vae.time_factor
         return make_preview(job, info, forecast.geometry, factor, output.parent, into).as_dict()
 

@@ -16,6 +16,7 @@ from seedvr_engine.jobs import liveness, processes
 from seedvr_engine.jobs.claims import Claims
 from seedvr_engine.jobs.database import Database
 from seedvr_engine.jobs.folders import Folders
+from seedvr_engine.jobs.rates import RateStore
 from seedvr_engine.jobs.run import Runner
 from seedvr_engine.jobs.store import JobStore
 from seedvr_engine.logs import configure_logging, logging_job
@@ -37,7 +38,7 @@ def main() -> None:
     store = JobStore(database, folders)
     store.add_worker(os.getpid(), processes.birth(os.getpid()))
     claims = Claims(database, folders, server, f"{os.getpid()}@{processes.birth(os.getpid()):.2f}")
-    _work(settings, store, claims, Runner(claims, folders))
+    _work(settings, store, claims, Runner(claims, folders, RateStore(database)))
     if torch.distributed.is_initialized():
         torch.distributed.destroy_process_group()
 
