@@ -48,7 +48,7 @@ class Actions:
     def restore(
         self, request: gr.Request, uploads: Any, others: Any, *values: Any
     ) -> tuple[dict[str, str], str]:
-        """Inserts a job for every chosen clip. Returns the value of `started`, and what went wrong as HTML."""
+        """Inserts a job for every chosen clip; returns the value of `started`, and what went wrong."""
         try:
             sources = _sources(uploads, others)
             if (uploads or {}).get("pending"):
@@ -108,18 +108,18 @@ class Actions:
     def finished(self, request: gr.Request, event: gr.EventData) -> tuple[str, dict[str, Any] | None, str]:
         """Shows a finished job: head, comparison, what was used."""
         try:
-            job = self._job(event, request)
+            job = self._job(request, event)
         except SeedVRError as error:
             return trouble(error), None, ""
         return head_of(job), comparison_of(job), facts_of(job)
 
     def preview_finished(self, request: gr.Request, event: gr.EventData) -> dict[str, Any] | None:
         """The comparison's value for a finished preview."""
-        return comparison_of(self._job(event, request))
+        return comparison_of(self._job(request, event))
 
     def again(self, request: gr.Request, event: gr.EventData) -> list[Any]:
         """Takes clip and settings of an earlier job: the other sources, then the fields' values."""
-        job = self._job(event, request)
+        job = self._job(request, event)
         source = {"job": job.id, "name": job.name, "size": job.input.bytes}
         return [[source], *self.values_for(job.options)]
 
@@ -145,22 +145,31 @@ class Actions:
     def values_for(self, options: Options) -> list[Any]:
         """The fields' values, in their order."""
         offered = {value for _, value in SIZES}
-        values = {"model": options.model, "size": options.size, "width": None, "height": None}
+        values: dict[str, Any] = {"model": options.model, "size": options.size, "width": "", "height": ""}
         if options.size not in offered:
             width, _, height = options.size.partition("x")
             exact = width.isdigit() and height.isdigit()
-            values |= {"size": EXACT, "width": int(width), "height": int(height)} if exact else {"size": "2x"}
+            values |= {"size": EXACT, "width": width, "height": height} if exact else {"size": "2x"}
         values |= values_of(options)
         return [values[name] for name in self._fields]
 
-    def follow_side(self, side: float | None, media: Any, is_width: bool) -> tuple[Any, Any]:
+    def follow_side(self, side: str, media: Any, is_width: bool) -> tuple[Any, Any]:
         """The other side, in ratio, and the size's choice."""
-        if not side or not media:
-            return gr.skip(), EXACT if side else "2x"
+        if not side.strip().isdigit():
+            return ("", gr.skip()) if not side.strip() else (gr.skip(), gr.skip())
+        if not media:
+            return gr.skip(), EXACT
         own, other = media["width"], media["height"]
         if not is_width:
             own, other = other, own
-        return other_side(side, own, other), EXACT
+        return str(other_side(int(side), own, other)), EXACT
+
+    def choose_size(self, size: str, media: Any) -> tuple[str, str, Any]:
+        """Width and height for a size, and whether Advanced, where they are, is to be opened."""
+        if size != EXACT:
+            return "", "", gr.skip()
+        height, width = (2 * media["height"], 2 * media["width"]) if media else ("", "")
+        return str(width), str(height), gr.update(open=True)
 
     def _insert(self, sources: Sequence[Source], options: Options, owner: str) -> list[Job]:
         batch = secrets.token_urlsafe(12) if len(sources) > 1 else None
@@ -190,6 +199,7 @@ class Actions:
         return job
 
     def _owner(self, request: gr.Request) -> str:
+        assert request.request is not None
         return self._owner_of(request.request)
 
     def _options(self, values: Sequence[Any]) -> Options:

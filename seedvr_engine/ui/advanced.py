@@ -5,13 +5,14 @@ from typing import Any
 
 import gradio as gr
 
+from seedvr_engine.media.target import DEFAULT_QUALITY
 from seedvr_engine.pipeline.options import Options
 from seedvr_engine.ui.choices import LEAST_SIDE, MOST_SIDE
 
 _AUTOMATIC = ("Automatic", "")
 
 
-def advanced_fields(gpus: Sequence[str] = ()) -> dict[str, gr.components.Component]:
+def advanced_fields(gpus: Sequence[str] = ()) -> dict[str, Any]:
     """Makes the fields, to be called inside an accordion; name of the option -> component.
 
     gpus: names of the devices, offered when there are several.
@@ -22,32 +23,27 @@ def advanced_fields(gpus: Sequence[str] = ()) -> dict[str, gr.components.Compone
 def values_of(options: Options) -> dict[str, Any]:
     """Field name -> value for given options: the reverse of `choices.options_of`, but for the size."""
     values = options.as_dict()
+    typed = {name: _typed(values[name]) for name in ("start", "end", "rate")}
+    chosen = {name: values[name] or "" for name in ("container", "codec")}
+    names = ("seed", "steps", "guidance", "rescale", "condition_noise", "colour", "detail", "shots")
+    plain = {name: values[name] for name in (*names, "precision", "device")}
     return (
-        {name: ("" if values[name] is None else values[name]) for name in ("container", "codec")}
-        | {
-            name: values.get(name)
-            for name in (
-                *("seed", "steps", "guidance", "rescale", "condition_noise", "colour", "detail"),
-                *("shots", "start", "end", "rate", "precision", "fit", "device"),
-            )
-        }
-        | {"quality": 80 if options.quality is None else options.quality}
+        typed | chosen | plain | {"quality": DEFAULT_QUALITY if options.quality is None else options.quality}
     )
 
 
-def _size_fields() -> dict[str, gr.components.Component]:
+def _typed(value: float | None) -> str:
+    return "" if value is None else f"{value:g}"
+
+
+def _size_fields() -> dict[str, Any]:
     gr.Markdown("### Picture", elem_classes="sv-group")
     with gr.Row(elem_classes="sv-fields"):
         sides = {
-            name: gr.Number(
-                label=f"{name.capitalize()} in pixels",
-                info=f"{LEAST_SIDE} to {MOST_SIDE}; the other side follows, so that nothing is distorted.",
-                value=None,
-                precision=0,
-                minimum=LEAST_SIDE,
-                maximum=MOST_SIDE,
-                step=2,
-                placeholder="automatic",
+            name: _optional(
+                f"{name.capitalize()} in pixels",
+                f"{LEAST_SIDE} to {MOST_SIDE}; the other side follows, so that nothing is distorted.",
+                "automatic",
             )
             for name in ("width", "height")
         }
@@ -73,30 +69,15 @@ def _size_fields() -> dict[str, gr.components.Component]:
     return {**sides, "colour": colour, "detail": detail}
 
 
-def _span_fields() -> dict[str, gr.components.Component]:
+def _span_fields() -> dict[str, Any]:
     gr.Markdown("### Part and pace", elem_classes="sv-group")
     with gr.Row(elem_classes="sv-fields"):
-        start = gr.Number(
-            label="Start, seconds",
-            info="Leave out what comes before; empty for the beginning.",
-            value=None,
-            minimum=0,
-            placeholder="beginning",
-        )
-        end = gr.Number(
-            label="End, seconds",
-            info="Leave out what comes after; empty for the end.",
-            value=None,
-            minimum=0,
-            placeholder="end",
-        )
-        rate = gr.Number(
-            label="Output frames a second",
-            info="Repeats or leaves out frames; speed and sound stay. Empty keeps every frame.",
-            value=None,
-            minimum=1,
-            maximum=240,
-            placeholder="as the original",
+        start = _optional("Start", "Leaves out what comes before. Seconds, or minutes as 1:05.", "beginning")
+        end = _optional("End", "Leaves out what comes after. Seconds, or minutes as 1:05.", "end")
+        rate = _optional(
+            "Output frames a second",
+            "Repeats or leaves out frames; speed and sound stay. Empty keeps every frame.",
+            "as the original",
         )
         shots = gr.Checkbox(
             label="Find shot changes",
@@ -106,7 +87,7 @@ def _span_fields() -> dict[str, gr.components.Component]:
     return {"start": start, "end": end, "rate": rate, "shots": shots}
 
 
-def _model_fields() -> dict[str, gr.components.Component]:
+def _model_fields() -> dict[str, Any]:
     gr.Markdown("### Model", elem_classes="sv-group")
     with gr.Row(elem_classes="sv-fields"):
         return {
@@ -115,7 +96,6 @@ def _model_fields() -> dict[str, gr.components.Component]:
                 info="The same number gives the same result; another number other invented detail.",
                 value=42,
                 precision=0,
-                minimum=0,
             ),
             "steps": gr.Slider(
                 label="Steps",
@@ -159,7 +139,7 @@ def _model_fields() -> dict[str, gr.components.Component]:
         }
 
 
-def _file_fields() -> dict[str, gr.components.Component]:
+def _file_fields() -> dict[str, Any]:
     gr.Markdown("### File", elem_classes="sv-group")
     with gr.Row(elem_classes="sv-fields"):
         return {
@@ -188,7 +168,7 @@ def _file_fields() -> dict[str, gr.components.Component]:
             "quality": gr.Slider(
                 label="File quality",
                 info="80 is hard to tell from the best; less makes smaller files, 100 is for masters.",
-                value=80,
+                value=DEFAULT_QUALITY,
                 minimum=0,
                 maximum=100,
                 step=1,
@@ -196,7 +176,7 @@ def _file_fields() -> dict[str, gr.components.Component]:
         }
 
 
-def _gpu_field(gpus: Sequence[str]) -> dict[str, gr.components.Component]:
+def _gpu_field(gpus: Sequence[str]) -> dict[str, Any]:
     if len(gpus) < 2:
         return {}
     choices = [
@@ -211,3 +191,14 @@ def _gpu_field(gpus: Sequence[str]) -> dict[str, gr.components.Component]:
         filterable=False,
     )
     return {"device": field}
+
+
+def _optional(label: str, info: str, empty: str) -> gr.Textbox:
+    """A field for a number that may be left out: Gradio's own shows nothing as 0. empty: what that means."""
+    return gr.Textbox(
+        label=label,
+        info=info,
+        placeholder=empty,
+        max_lines=1,
+        html_attributes=gr.InputHTMLAttributes(autocorrect="off", spellcheck=False),
+    )

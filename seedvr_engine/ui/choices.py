@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
+from seedvr_engine.errors import UsageError
 from seedvr_engine.pipeline.options import Options
 
 # Size as it is offered at first sight: what a person reads, and the option.
@@ -115,29 +116,42 @@ def options_of(values: Mapping[str, Any]) -> Options:
     for name in ("seed", "steps", "quality"):
         if name in chosen:
             chosen[name] = int(chosen[name])
+    for name in ("start", "end", "rate"):
+        if name in chosen:
+            chosen[name] = number(chosen[name], name)
     if size:
         chosen["size"] = size
     return replace(Options(), **chosen)
 
 
-def exact_size(width: float | None, height: float | None) -> str:
+def number(text: Any, name: str) -> float:
+    """What somebody typed: "12", "12,5", and for times "1:05" or "1:00:05" (seconds). Raises UsageError."""
+    value = 0.0
+    try:
+        for part in str(text).strip().replace(",", ".").split(":"):
+            value = 60 * value + float(part)
+    except ValueError:
+        example = "Write 12.5, or 1:05 for a minute and five seconds." if name != "rate" else "Write 25."
+        raise UsageError(f"{name.capitalize()} is no number: {text}", remedy=example) from None
+    return value
+
+
+def exact_size(width: Any, height: Any) -> str:
     """`1280x720` of two fields; one that is empty takes a square's side, so that the other decides.
 
     A box keeps the picture's shape (`fit`: inside), so a side given alone is the side that counts.
     """
-    sides = [_side(side) for side in (width, height)]
+    sides = [
+        _side(number(side, name)) if side else None for side, name in ((width, "width"), (height, "height"))
+    ]
     wide, high = (side if side is not None else MOST_SIDE for side in sides)
     return Options().size if sides == [None, None] else f"{wide}x{high}"
 
 
-def other_side(side: float | None, own: int, other: int) -> int | None:
+def other_side(side: float, own: int, other: int) -> int:
     """The side that keeps the shape of a picture with sides `own` and `other`; even, in limits."""
-    if not side or own <= 0:
-        return None
     return _side(side * other / own)
 
 
-def _side(side: float | None) -> int | None:
-    if not side:
-        return None
+def _side(side: float) -> int:
     return min(MOST_SIDE, max(LEAST_SIDE, 2 * round(side / 2)))

@@ -96,20 +96,18 @@ def target_words(estimate: Estimate) -> list[str]:
 
 def time_words(estimate: Estimate) -> list[str]:
     """How long, and where the time goes."""
-    lines = [about(estimate.seconds)]
     frames = estimate.forecast.frames
-    lines.append(f"for {frames} frames" if frames > 1 else "for one picture")
-    return lines
+    lines = [about(estimate.seconds), f"for {frames} frames" if frames > 1 else "for one picture"]
+    return [*lines, "a first guess: nothing like it has run here"] if estimate.is_guess else lines
 
 
 def room_words(estimate: Estimate, disk_free_bytes: int) -> list[str]:
     """Memory and disk."""
-    plan, device = estimate.forecast.plan, estimate.forecast.device
-    where = "graphics memory" if device.type == "cuda" else "memory"
+    where = "graphics memory" if estimate.forecast.device.type == "cuda" else "memory"
     return [
-        f"{bytes_words(plan.device_bytes)} of {where}",
-        f"{bytes_words(estimate.forecast.disk_bytes)} of {bytes_words(disk_free_bytes)} free disk",
-        estimate.forecast.plan_line,
+        f"{bytes_words(estimate.device_bytes)} of {where}",
+        f"{bytes_words(estimate.disk_bytes)} of {bytes_words(disk_free_bytes)} free disk",
+        estimate.plan_line,
     ]
 
 

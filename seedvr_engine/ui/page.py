@@ -85,6 +85,12 @@ def _wire_start(start: StartArea, actions: Actions) -> None:
     start.preset.input(
         actions.apply_preset, [start.preset, start.media], [*fields, start.preset_words], **_listen
     )
+    start.fields["size"].input(
+        actions.choose_size,
+        [start.fields["size"], start.media],
+        [start.fields["width"], start.fields["height"], start.advanced],
+        **_listen,
+    )
     for name, other in (("width", "height"), ("height", "width")):
         start.fields[name].input(
             partial(actions.follow_side, is_width=name == "width"),

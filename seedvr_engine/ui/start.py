@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import gradio as gr
 
@@ -60,7 +61,7 @@ class StartArea:
     uploads: gr.HTML
     gallery: gr.HTML
     others: gr.HTML
-    fields: dict[str, gr.components.Component]
+    fields: dict[str, Any]
     preset: gr.Radio
     preset_words: gr.Markdown
     advanced: gr.Accordion

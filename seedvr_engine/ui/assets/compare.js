@@ -10,6 +10,8 @@ const STILL_AFTER_MS = 120; // No still is asked for while the slider is being d
 const ASK_EVERY_MS = 600;
 const PREPARED_AHEAD_S = 120; // Copies of longer clips are only made when somebody wants to play them.
 const LOOPED_S = 20;
+const LOADING = "Loading the frame…";
+const NOTED_AFTER_MS = 600;
 const MODES = [
   ["wipe", "Divider", "wipe"],
   ["side", "Side by side", "side"],
@@ -57,17 +59,19 @@ class Comparison {
     const full = this.button("full", "Full screen (f)", () => this.toggleFull());
     full.hidden = !document.fullscreenEnabled;
     this.transport = [
+      this.scrubber,
       element("div", { class: "compare-group" }, this.playButton, back, forward, this.soundButton),
-      element("div", { class: "compare-line" }, this.scrubber, this.place),
+      this.place,
     ];
     const group = (label, buttons) => element("div", { class: "compare-group", role: "group", "aria-label": label }, ...buttons);
     return element(
       "div",
       { class: "compare-bar" },
       ...this.transport,
+      element("span", { class: "compare-space" }),
       group("View", this.modeButtons),
       group("Zoom", this.zoomButtons),
-      element("div", { class: "compare-group" }, full),
+      element("div", { class: "compare-group compare-last" }, full),
     );
   }
 
@@ -219,7 +223,7 @@ class Comparison {
   /** Shows both stills at once; true where they were, null where something else was asked for meanwhile. */
   async showStills(addresses) {
     const asked = (this.asked = Symbol("stills"));
-    this.root.classList.add("is-loading");
+    const patience = setTimeout(() => asked === this.asked && this.tell(LOADING), NOTED_AFTER_MS);
     try {
       const images = addresses.map((src) => Object.assign(new Image(), { src }));
       await Promise.all(images.map((image) => image.decode()));
@@ -232,7 +236,8 @@ class Comparison {
     } catch {
       return asked === this.asked ? false : null;
     } finally {
-      if (asked === this.asked) this.root.classList.remove("is-loading");
+      clearTimeout(patience);
+      if (this.note.textContent === LOADING) this.tell("");
     }
   }
 
@@ -326,6 +331,7 @@ class Comparison {
   mark() {
     const seconds = this.facts.times?.[this.frame] ?? this.frame / (this.facts.rate || 1);
     this.scrubber.value = this.frame;
+    this.scrubber.style.setProperty("--share", `${(100 * this.frame) / Math.max(1, this.frames - 1)}%`);
     this.scrubber.setAttribute("aria-valuetext", `frame ${this.frame + 1} of ${this.frames}`);
     this.place.textContent = `${clock(seconds)}  ·  ${this.frame + 1} / ${this.frames}`;
   }
@@ -357,7 +363,5 @@ function loaded(video, address) {
 }
 
 function sentenceOf(told) {
-  const error = told?.error ?? told?.detail;
-  if (typeof error === "string") return error;
-  return [error?.message, error?.remedy].filter(Boolean).join(" ") || "The comparison cannot be shown.";
+  return [told?.message, told?.remedy].filter(Boolean).join(" ") || "The comparison cannot be shown.";
 }

@@ -9,6 +9,7 @@ const AT_ONCE = 2;
 // Counted anew whenever a piece has arrived.
 const RETRY_DELAYS_MS = [0, 1000, 2000, 4000, 8000, 15000, 30000, 30000, 30000, 30000, 30000, 30000];
 const RETRIED = new Set([0, 408, 409, 423, 425, 429]);
+const CHECK_EVERY_MS = 500;
 const SPEED_OVER_MS = 4000;
 const KEPT = "seedvr-uploads"; // What this tab has uploaded, so that a reload does not lose it.
 const ID_HEADER = /^[\w-]+$/;
@@ -266,7 +267,12 @@ class UploadedFile {
   async check() {
     this.bar.value = 100;
     this.set("checking", `${bytes(this.size)} · checking`);
-    const { there, error } = await facts(this.id);
+    let { there, error, ...told } = await facts(this.id);
+    // The server reads the file before it says whether it can be restored.
+    while (this.state === "checking" && there && !error && !told.input && told.complete !== undefined) {
+      await new Promise((resolve) => setTimeout(resolve, CHECK_EVERY_MS));
+      ({ there, error, ...told } = await facts(this.id));
+    }
     if (this.state !== "checking") return;
     if (error || !there) {
       this.fail(error ?? "The server did not keep the file.", { again: !error });
@@ -340,9 +346,7 @@ async function facts(id) {
 
 /** The error in an answer of the server, as one text; undefined where there is none. */
 function sentenceOf(told) {
-  const error = told.error ?? told.detail;
-  if (!error) return undefined;
-  if (typeof error === "string") return error;
+  const error = told.error ?? told;
   return [error.message, error.remedy].filter(Boolean).join(" ") || undefined;
 }
 
