@@ -1,0 +1,1 @@
+"""Jobs: store, processor, worker."""
