@@ -303,7 +303,8 @@ def _teller() -> _Step:
 
 def _end_with(copy: Copy) -> None:
     """Waits for the end of stdin; whoever asked for the copy is gone then."""
-    sys.stdin.buffer.read()
+    while os.read(0, 1):
+        pass
     copy.destination.with_name(copy.destination.name + ".part").unlink(missing_ok=True)
     os._exit(1)
 
