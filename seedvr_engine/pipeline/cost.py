@@ -38,18 +38,26 @@ def stage_flops(
     vae: VAEConfig,
     height: int,
     width: int,
+    *,
+    frames: int | None = None,
     steps: int = 1,
     guided: bool = False,
     residual: bool = False,
 ) -> dict[Stage, float]:
-    """FLOPs per frame of "encode", "restore" and "decode", in a shot of 25 latents."""
-    frames = 1 + 24 * vae.time_factor
-    latent = (25, height // vae.space_factor, width // vae.space_factor)
+    """FLOPs per frame of "encode", "restore" and "decode".
+
+    frames: of the shot; a longer one than 25 latents costs the same per frame, and is what None stands for.
+    """
+    longest = 1 + 24 * vae.time_factor
+    frames = longest if frames is None else min(frames, longest)
+    latents = 1 + -(-(frames - 1) // vae.time_factor)
+    filled = 1 + (latents - 1) * vae.time_factor
+    latent = (latents, height // vae.space_factor, width // vae.space_factor)
     passes = steps * (2 if guided else 1)
     return {
-        "encode": encode_cost(vae, height, width, frames).flops / frames,
+        "encode": encode_cost(vae, height, width, filled).flops / frames,
         "restore": passes * dit_cost(dit, latent).flops / frames,
-        "decode": (2 if residual else 1) * decode_cost(vae, height, width, frames).flops / frames,
+        "decode": (2 if residual else 1) * decode_cost(vae, height, width, filled).flops / frames,
     }
 
 

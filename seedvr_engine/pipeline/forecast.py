@@ -21,18 +21,21 @@ from seedvr_engine.pipeline.disk import needed_bytes
 from seedvr_engine.pipeline.machine import Device, choose_device, this_machine
 from seedvr_engine.pipeline.messages import Stage
 from seedvr_engine.pipeline.options import DEFAULT_SIZE, Options
-from seedvr_engine.pipeline.plan import Plan, make_plan
+from seedvr_engine.pipeline.plan import GIB, Plan, make_plan
 from seedvr_engine.pipeline.size import Geometry, Size, geometry
 
 # What a model that starts from no noise is trained for.
 _ONE_STEP: dict[str, Any] = {"steps": 1, "guidance": 1.0, "rescale": 0.0, "condition_noise": 0.0}
+
+_SHORT_NAMES = {"3b": "3B", "7b": "7B", "7b-sharp": "7B sharp"}
 
 
 @dataclass(frozen=True)
 class Forecast:
     """What restoring an input will be.
 
-    frames: how many will probably come; containers only guess. flops: of one frame in each stage.
+    frames: how many will probably come; containers only guess. flops: of one frame in each stage, on
+        average.
     disk_bytes: room that is needed where the output goes. notes: what a person should know of the choices.
     """
 
@@ -58,12 +61,17 @@ class Forecast:
     @property
     def latents(self) -> int:
         """Latent frames of the clip, were it one shot."""
-        return 1 + -(-(self.frames - 1) // self.model.vae.time_factor)
+        return latents_of(self.frames, self.model)
 
     @property
     def plan_line(self) -> str:
-        """How memory is used, in one line for people."""
-        return self.plan.describe(self.latents)
+        """Model, precision and memory in one line: "3B, bf16, whole shots, 11.4 GB of 24 GB"."""
+        words = [_SHORT_NAMES.get(self.model.name, self.model.name), self.precision]
+        words.append(self.plan.way(self.latents))
+        if self.plan.device_bytes:
+            # As cards are sold: 24 GB are 24 times 2**30 bytes.
+            words.append(f"{self.plan.device_bytes / GIB:.1f} GB of {self.device.total_bytes / GIB:.0f} GB")
+        return ", ".join(words)
 
     def rows(self) -> list[tuple[str, str]]:
         """Name and value of everything that a person may want to know."""
@@ -78,7 +86,7 @@ class Forecast:
             ),
             ("frames", f"about {self.frames}"),
             ("model", f"{self.model.label}, {self.precision} on {self.device}"),
-            ("plan", self.plan_line),
+            ("plan", self.plan.describe(self.latents)),
             (
                 "memory",
                 f"{self.plan.device_bytes / 1e9:.1f} GB on {self.device}, "
@@ -126,14 +134,7 @@ def foresee(
         model,
         plan,
         frames,
-        stage_flops(
-            model.dit,
-            model.vae,
-            *shape.padded,
-            steps=sampled.steps,
-            guided=sampled.guidance != 1.0,
-            residual=_is_residual(model, options),
-        ),
+        _flops(model, plan, shape, sampled, frames),
         needed_bytes(target, shape, model.vae, frames, still=info.kind == "image"),
         notes,
     )
@@ -251,6 +252,32 @@ def _model_and_plan(
             return choice, replace(made, stretch_latents=min(limits, default=None))
     assert refused is not None
     raise refused
+
+
+def _flops(
+    model: ModelChoice, plan: Plan, shape: Geometry, options: Options, frames: int
+) -> dict[Stage, float]:
+    """FLOPs of a frame in each stage, on average."""
+    flops = stage_flops(
+        model.dit,
+        model.vae,
+        *shape.padded,
+        frames=frames,
+        steps=options.steps,
+        guided=options.guidance != 1.0,
+        residual=_is_residual(model, options),
+    )
+    latents, longest, overlap = latents_of(frames, model), plan.stretch_latents, plan.overlap_latents
+    if longest is not None and latents > longest:
+        # What neighbouring stretches share is computed twice.
+        cuts = -(-(latents - overlap) // (longest - overlap)) - 1
+        flops["restore"] *= 1 + cuts * overlap / latents
+    return flops
+
+
+def latents_of(frames: int, model: ModelChoice) -> int:
+    """Latent frames of a shot of so many frames."""
+    return 1 + -(-(frames - 1) // model.vae.time_factor)
 
 
 def _is_residual(choice: ModelChoice, options: Options) -> bool:

@@ -15,10 +15,11 @@ class Progress:
     """Where a restoration stands.
 
     stage: what is being done. shot: index of the shot under way, from 0.
-    done: share of all work, 0 to 1, weighed by the arithmetic that it takes.
+    done: share of all work, 0 to 1, weighed by the time that it is predicted to take.
     frames_done: frames of the input whose output is written. frames_total: of the input, as far as is known
         before the file has been read to its end.
-    frames_per_s, left_s: over this run; None before there is anything to measure.
+    frames_per_s: over this run, of all stages together; None before there is anything to measure.
+    left_s: as predicted and as this run corrects it; None while there is only a guess.
     kept: pieces of work (runs of latents, segments) that this run has finished and put on disk: whoever stops
         it now loses nothing before the last of them.
     memory_bytes, peak_bytes: of the device, or of the process on a CPU.
@@ -65,7 +66,8 @@ class Result:
         at a rate of its own the output holds more or fewer.
     shots: first frame of every shot. model: what restored it. warnings: what could not be kept, a sentence
         each.
-    stage_s: seconds spent in each stage.
+    stage_s: seconds spent in each stage. stage_frames: frames that this very run took through each stage,
+        without those that an earlier run had done.
     """
 
     output: Path
@@ -79,6 +81,7 @@ class Result:
     elapsed_s: float
     warnings: tuple[str, ...] = ()
     stage_s: dict[str, float] = field(default_factory=dict)
+    stage_frames: dict[str, float] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values."""

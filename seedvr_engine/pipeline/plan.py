@@ -66,14 +66,16 @@ class Plan:
 
     def describe(self, latents: int | None = None) -> str:
         """One line for people. latents: of the longest shot that can come; None where nobody knows."""
+        most = [f"at most {self.device_bytes / GIB:.1f} GiB"] if self.device_bytes else []
+        return ", ".join([self.way(latents), *most])
+
+    def way(self, latents: int | None = None) -> str:
+        """`describe` without the bytes."""
         length = "whole shots"
         if self.stretch_latents is not None and (latents is None or latents > self.stretch_latents):
             length = f"whole shots, or stretches of {self.stretch_latents} latents of longer ones"
         places = {"caches": self.cache_place, "weights": self.weight_place, "tokens": self.token_place}
-        words = [f"{name} in host memory" for name, place in places.items() if place == "host"]
-        if self.device_bytes:
-            words.append(f"at most {self.device_bytes / GIB:.1f} GiB")
-        return ", ".join([length, *words])
+        return ", ".join([length, *(f"{name} in host memory" for name, at in places.items() if at == "host")])
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from seedvr_engine.media.info import MediaInfo
 from seedvr_engine.media.probe import probe
 from seedvr_engine.media.write import join_segments
 from seedvr_engine.pipeline import stages
+from seedvr_engine.pipeline.estimate import Rates, estimate
 from seedvr_engine.pipeline.forecast import Forecast, check_disk, check_output, foresee
 from seedvr_engine.pipeline.messages import Pair, Progress, Result
 from seedvr_engine.pipeline.model import DTYPES, Model, blocks_to_host, load_model
@@ -40,21 +41,25 @@ def restore(
     cancelled: Callable[[], bool] | None = None,
     overwrite: bool = False,
     info: MediaInfo | None = None,
+    rates: Rates | None = None,
 ) -> Result:
     """Restores a video or a picture.
 
     output: where the result belongs; `IN_restored.EXT` beside the input when not given. An existing one is
     only replaced with `overwrite`. plan: how memory is used; chosen for this machine when not given.
-    on_progress: told a few times a second. on_picture: shown the first frame that is done, then about one a
-    second. cancelled: asked often; the restoration stops when it says so.
-    info: what is known of the input already (a sequence of pictures).
+    on_progress: told a few times a second, now and then by another thread. on_picture: shown the first frame
+    that is done, then about one a second. cancelled: asked often; the restoration stops when it says so.
+    info: what is known of the input already (a sequence of pictures). rates: what earlier runs of the kind
+    were measured to do, so that the time left is true.
     Raises Cancelled, and the other errors of `seedvr_engine.errors`; finished work is kept in every case.
     """
     forecast = foresee(info or probe(input), options or Options(), output, plan)
     check_output(forecast, overwrite)
-    with closing(Work(forecast.output, _key(forecast))) as work:
+    device = torch.device(forecast.device.name)
+    meter = Meter(estimate(forecast, rates), device, on_progress, cancelled)
+    with closing(Work(forecast.output, _key(forecast))) as work, meter.ticking():
         check_disk(forecast, work.bytes())
-        job = _prepare(forecast, work, on_progress, on_picture, cancelled)
+        job = _prepare(forecast, work, meter, on_picture)
         try:
             with torch.inference_mode():
                 _restore_shots(job)
@@ -66,20 +71,14 @@ def restore(
         return _finish(job)
 
 
-def _prepare(
-    forecast: Forecast,
-    work: Work,
-    on_progress: Callable[[Progress], None] | None,
-    on_picture: Callable[[Pair], None] | None,
-    cancelled: Callable[[], bool] | None,
-) -> Job:
+def _prepare(forecast: Forecast, work: Work, meter: Meter, on_picture: Callable[[Pair], None] | None) -> Job:
     """Loads the model and says what will be done."""
-    info, options, device = forecast.info, forecast.options, torch.device(forecast.device.name)
-    meter = Meter(forecast.flops, forecast.frames, device, on_progress, cancelled)
-    meter.note(f"Model: {forecast.model.label}, {forecast.precision}. {forecast.plan_line}")
+    info, options = forecast.info, forecast.options
+    way = forecast.plan.describe(forecast.latents)
+    meter.note(f"Model: {forecast.model.label}, {forecast.precision}. {way}")
     for sentence in (*forecast.notes, *info.warnings):
         meter.note(sentence)
-    model, plan = _load(forecast, device, meter)
+    model, plan = _load(forecast, meter)
     return Job(
         info,
         options,
@@ -96,9 +95,10 @@ def _prepare(
     )
 
 
-def _load(forecast: Forecast, device: torch.device, meter: Meter) -> tuple[Model, Plan]:
+def _load(forecast: Forecast, meter: Meter) -> tuple[Model, Plan]:
     """The model in memory, and the plan; the weights wait on the host where the device has no room."""
     choice, precision, plan = forecast.model, forecast.precision, forecast.plan
+    device = torch.device(forecast.device.name)
     try:
         on_host = plan.weight_place == "host"
         return load_model(choice, device, precision, weights_on_host=on_host), plan
@@ -256,7 +256,7 @@ def _finish(job: Job) -> Result:
         )
     job.work.remove()
     job.meter.frames_total = frames
-    job.meter.enter("join", len(job.work.shots) - 1)
+    job.meter.finish()
     height, width = job.geometry.output
     return Result(
         output=job.output,
@@ -270,4 +270,5 @@ def _finish(job: Job) -> Result:
         elapsed_s=job.meter.elapsed_s,
         warnings=tuple(dict.fromkeys(warnings)),
         stage_s=job.meter.stage_s,
+        stage_frames=job.meter.stage_frames,
     )

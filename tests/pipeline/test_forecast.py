@@ -19,12 +19,12 @@ from dataclasses import replace
 from pathlib import Path
 from seedvr_engine.checkpoints import download, find, verify
 from seedvr_engine.media import join, probe, read, shots, still, write
-from seedvr_engine.pipeline import choice, disk, forecast, machine, messages, options, plan
+from seedvr_engine.pipeline import choice, disk, estimate, forecast, machine, messages, options, plan
 
 info = probe.probe(Path(sys.argv[1]))
 for model in ("preview", "3b"):
     foreseen = forecast.foresee(info, options.Options(model=model, size="64x48"))
-    print(model, foreseen.model.label, foreseen.model.text_tokens, True)
+    print(model, foreseen.model.label, foreseen.model.text_tokens, estimate.estimate(foreseen).seconds > 0)
 assert "torch" not in sys.modules, "torch was imported"
 """
 
