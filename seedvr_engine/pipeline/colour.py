@@ -56,18 +56,20 @@ CORRECTIONS: dict[str, Correction] = {"wavelet": wavelet, "lab": lab, "adain": a
 
 def low_frequencies(picture: Tensor) -> Tensor:
     """Five blurs in a row, [1 2 1] x [1 2 1] / 16 dilated by 1, 2, 4, 8, 16, edges repeated; (B, C, H, W)."""
-    channels = picture.shape[1]
-    tap = torch.tensor([0.25, 0.5, 0.25], dtype=picture.dtype, device=picture.device)
-    column = tap.view(1, 1, 3, 1).expand(channels, 1, 3, 1)
-    row = tap.view(1, 1, 1, 3).expand(channels, 1, 1, 3)
+    height, width = picture.shape[-2:]
     for level in range(WAVELET_LEVELS):
         step = 2**level
-        # The kernel is separable, and its edges are: a column after a row costs 6 instead of 9 products.
+        # The kernel is separable, and its edges are. Sums of shifted pictures take a fifth of the time of
+        # convolutions, which have no fast way for one channel with gaps.
         padded = F.pad(picture, (0, 0, step, step), mode="replicate")
-        picture = F.conv2d(padded, column, dilation=(step, 1), groups=channels)
+        picture = _blurred(padded[..., :height, :], picture, padded[..., -height:, :])
         padded = F.pad(picture, (step, step, 0, 0), mode="replicate")
-        picture = F.conv2d(padded, row, dilation=(1, step), groups=channels)
+        picture = _blurred(padded[..., :width], picture, padded[..., -width:])
     return picture
+
+
+def _blurred(before: Tensor, here: Tensor, after: Tensor) -> Tensor:
+    return (before + after).mul_(0.25).add_(here, alpha=0.5)
 
 
 def rgb_to_lab(rgb: Tensor) -> Tensor:

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from seedvr_engine.models.causal import CausalConv3d, Past
 from seedvr_engine.models.vae import VideoVAE
 from tests.reference import facts, numbers, relative_error, small_vae, small_vae_config
 from tests.reference_weights import fill, uniform
@@ -88,3 +89,16 @@ def test_parameters_are_the_released_files():
     from seedvr_engine.models.manifest import manifest
 
     assert manifest("vae") == {k: tuple(shape) for k, shape in facts("state_dict_manifest")["vae"].items()}
+
+
+@pytest.mark.parametrize("stride", [(1, 1, 1), (2, 2, 2)])
+def test_small_convolutions_take_the_fast_way_and_give_the_same(stride):
+    """The preview's encoder at 640x360 spends half its time there otherwise."""
+    generator = torch.Generator().manual_seed(0)
+    conv = CausalConv3d(32, 64, (3, 3, 3), stride, corner=stride != (1, 1, 1)).eval()
+    video = torch.randn(1, 32, 5, 24, 32, generator=generator)
+    with torch.inference_mode(), torch.profiler.profile() as seen:
+        fast = conv([video], 5, Past())
+    assert not any("slow_conv3d" in event.name for event in seen.events())
+    expected = conv([video], 5, Past())  # with gradients, as in training
+    torch.testing.assert_close(fast, expected.detach(), rtol=1e-5, atol=1e-5)
