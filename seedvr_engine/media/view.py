@@ -8,6 +8,7 @@ stdout, a number a line, and ends when its stdin does, for then nobody waits for
 
 import io
 import json
+import math
 import os
 import sys
 import threading
@@ -133,15 +134,12 @@ def frame_at(info: MediaInfo, seconds: Fraction) -> NDArray:
     """
     if info.kind == "image":
         return read_still(info)
-    with open_media(info.path) as container:
-        stream = cast(VideoStream, container.streams[info.stream_index])
-        stream.thread_type = "AUTO"
-        for lead in (*_LEADS_S, None):
-            shown = _decode_to(container, stream, seconds, lead)
-            if shown is not None:
-                size = info.orientation.size(info.width, info.height)
-                to_rgb = RgbReader(info.colour, deep=info.bit_depth > 8, size=size)
-                return info.orientation.apply(to_rgb(shown))
+    for lead in (*_LEADS_S, None):
+        shown = _decode_to(info, seconds, lead)
+        if shown is not None:
+            size = info.orientation.size(info.width, info.height)
+            to_rgb = RgbReader(info.colour, deep=info.bit_depth > 8, size=size)
+            return info.orientation.apply(to_rgb(shown))
     raise _nothing_to_see(info)
 
 
@@ -149,24 +147,25 @@ def _nothing_to_see(info: MediaInfo) -> InputError:
     return InputError(f"{info.path.name} holds no frame that can be decoded.", remedy="Try to play it.")
 
 
-def _decode_to(
-    container: Any, stream: VideoStream, seconds: Fraction, lead: int | None
-) -> av.VideoFrame | None:
-    """The last frame up to a time; None where decoding began after it. lead None: from the start."""
-    base = stream.time_base or Fraction(1, 25)
-    begin = (stream.start_time or 0) if lead is None else int((seconds - lead) / base)
+def _decode_to(info: MediaInfo, seconds: Fraction, lead: int | None) -> av.VideoFrame | None:
+    """The last frame up to a time, or the first one; None where decoding began after that.
+
+    lead: how many seconds before the time decoding begins; None: at the start.
+    """
     shown = None
-    try:
-        container.seek(max(begin, stream.start_time or 0), stream=stream)
-        for frame in container.decode(stream):
-            late = frame.pts is not None and frame.pts * base > seconds + _SAME
-            if late and (shown is not None or lead is not None):
-                return shown
-            shown = frame
-            if late:
-                return shown
-    except av.error.FFmpegError:  # Damaged further on: what came is what there is to see.
-        pass
+    with open_media(info.path) as container:
+        stream = cast(VideoStream, container.streams[info.stream_index])
+        stream.thread_type = "AUTO"
+        base = stream.time_base or 1 / (info.rate or Fraction(25))
+        try:
+            if lead is not None:
+                container.seek(math.floor((seconds - lead) / base), stream=stream)
+            for frame in container.decode(stream):
+                if frame.pts is not None and frame.pts * base > seconds + _SAME:
+                    return frame if shown is None and lead is None else shown
+                shown = frame
+        except av.error.FFmpegError:  # Damaged, or no place to seek to: what came is what there is.
+            pass
     return shown
 
 
