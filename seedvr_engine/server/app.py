@@ -17,7 +17,7 @@ from starlette.types import Lifespan
 from seedvr_engine import __version__
 from seedvr_engine.jobs.downloads import Downloads
 from seedvr_engine.jobs.processor import SeedVRProcessor
-from seedvr_engine.server.answers import answer_failures
+from seedvr_engine.server.answers import NotFoundError, answer_failures
 from seedvr_engine.server.desk import Desk
 from seedvr_engine.server.docs import docs_router
 from seedvr_engine.server.examples import examples_router
@@ -32,6 +32,7 @@ from seedvr_engine.server.visitors import Visitors, owner_of
 from seedvr_engine.settings import Settings
 
 _SWEEP_S = 3600
+_METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]
 
 
 def create_app(
@@ -67,11 +68,17 @@ def create_app(
     app.include_router(system_router(settings, processor, downloads))
     app.include_router(examples_router())
     app.include_router(docs_router())
+    app.add_api_route("/api/{path:path}", _nothing, include_in_schema=False, methods=_METHODS)
     if tools is not None:
         app.router.routes.extend(tools.streamable_http_app().routes)
     _mount_page(app, settings, desk, visitors, sent)
     app.add_middleware(Guard, hosts=hosts, visitors=visitors, per_minute=settings.requests_per_minute)
     return app
+
+
+def _nothing(path: str) -> None:
+    """Below /api nothing is Gradio's."""
+    raise NotFoundError(f"There is no /api/{path}.", remedy="/api/docs shows what there is.")
 
 
 def _fresh_folder(path: Path) -> Path:

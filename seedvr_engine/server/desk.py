@@ -4,6 +4,7 @@ Everything asks whose it is first; somebody else's job is answered like one that
 """
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from seedvr_engine.checkpoints.catalog import MODELS
-from seedvr_engine.errors import UsageError
+from seedvr_engine.errors import CheckpointError, UsageError
 from seedvr_engine.jobs.errors import UnknownJobError
 from seedvr_engine.jobs.messages import Job, Kind, StoredInput
 from seedvr_engine.jobs.processor import SeedVRProcessor
@@ -36,10 +37,11 @@ class Desk:
 
     def job(self, owner: str, id: str) -> Job:
         """Raises UnknownJobError for a job that there is not, or that is somebody else's."""
-        job = self.processor.status(id)
-        if job.owner != owner:
-            raise UnknownJobError(f"There is no job {id}.", remedy="Look at the list of your jobs.")
-        return job
+        with suppress(UnknownJobError):
+            job = self.processor.status(id)
+            if job.owner == owner:
+                return job
+        raise UnknownJobError("There is no such job.", remedy="It was deleted, or it is not yours.")
 
     def jobs(self, owner: str) -> list[Job]:
         """All of an owner, newest first."""
@@ -49,7 +51,7 @@ class Desk:
         """The jobs of a batch. Raises UnknownJobError where the owner has none in it."""
         jobs = [job for job in self.processor.batch_of(id) if job.owner == owner]
         if not jobs:
-            raise UnknownJobError(f"There is no batch {id}.", remedy="Look at the list of your jobs.")
+            raise UnknownJobError("There is no such batch.", remedy="It was deleted, or it is not yours.")
         return jobs
 
     def source(
@@ -90,9 +92,9 @@ class Desk:
         moment_s: float | None = None,
         batch: str | None = None,
     ) -> Job:
-        """Queues a restoration. Raises UsageError, InputError, QueueFullError."""
+        """Queues a restoration. Raises UsageError, InputError, CheckpointError, QueueFullError."""
         chosen = options if isinstance(options, Options) else read_options(options or {})
-        _check_model(chosen.model)
+        self._check_model(chosen.model)
         if batch is not None:
             self._check_batch(owner, batch)
         return self.processor.process_video(
@@ -114,6 +116,18 @@ class Desk:
         """Removes a job and its files. Raises UnknownJobError."""
         self.job(owner, id)
         self.processor.delete(id)
+
+    def _check_model(self, model: str) -> None:
+        """On the command line a model can be a file; here that would open any file of the machine."""
+        names = ("auto", PREVIEW, *MODELS)
+        if model not in names:
+            raise UsageError(f"There is no model {model!r}.", remedy=f"Choose one of {', '.join(names)}.")
+        missing = {status.name for status in self.processor.check_available_models() if not status.present}
+        if model in missing:
+            raise CheckpointError(
+                f"The model {model} is not on this machine.",
+                remedy="Download it (in the page's system panel, or POST /api/models/NAME/download) first.",
+            )
 
     def _taken_in(self, path: Path) -> StoredInput:
         """A file of the machine as an input; the page asks more than once, and it is copied once."""
@@ -144,10 +158,3 @@ def read_options(given: dict[str, Any]) -> Options:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
         raise UsageError(f"{where}: {first['msg']}.", remedy="/api/docs shows what is expected.") from error
-
-
-def _check_model(model: str) -> None:
-    """On the command line a model can be a file; here that would open any file of the machine."""
-    names = ("auto", PREVIEW, *MODELS)
-    if model not in names:
-        raise UsageError(f"There is no model {model!r}.", remedy=f"Choose one of {', '.join(names)}.")

@@ -97,8 +97,8 @@ class Guard:
         """Whoever shows nothing counts by address: a new cookie is no new bucket."""
         if not path.startswith(("/api/", "/gradio_api/")):
             return None
-        stranger = visit is None or (visit.cookie is not None and not request.cookies)
-        who = (request.client.host if request.client else "") if stranger or visit is None else visit.owner
+        known = visit is not None and not visit.is_new
+        who = visit.owner if visit and known else request.client.host if request.client else ""
         wait_s = self._rate.wait_s(who)
         return _too_many(wait_s) if wait_s else None
 

@@ -28,10 +28,14 @@ _RENEW_S = 30 * _DAY_S
 
 @dataclass(frozen=True)
 class Visit:
-    """owner: who asks. cookie: what their browser is to keep; None where it has what it needs."""
+    """owner: who asks. cookie: what their browser is to keep; None where it has what it needs.
+
+    is_new: nothing was shown, so that this owner was made up just now.
+    """
 
     owner: str
     cookie: str | None = None
+    is_new: bool = False
 
 
 def owner_of(request: HTTPConnection | None) -> str:
@@ -99,7 +103,7 @@ class Visitors:
             name = signed.loads(cookie, max_age=COOKIE_S)
         except BadData:
             name = secrets.token_urlsafe(18)
-            return Visit(f"visitor:{name}", signed.dumps(name))
+            return Visit(f"visitor:{name}", signed.dumps(name), is_new=True)
         try:
             signed.loads(cookie, max_age=_RENEW_S)
         except BadData:
