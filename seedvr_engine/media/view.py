@@ -173,12 +173,9 @@ def place(rgb: NDArray[np.uint8], placement: Placement) -> NDArray[np.uint8]:
     """A source's frame (H, W, 3) where the output shows it: cropped, scaled (bicubic), on black."""
     top, left, height, width = placement.crop
     resized = placement.resized
-    if (height, width) == resized:
-        picture = rgb[top : top + height, left : left + width]
-    else:
-        box = (left, top, left + width, top + height)
-        scaled = Image.fromarray(rgb).resize(resized[::-1], Image.Resampling.BICUBIC, box=box)
-        picture = np.asarray(scaled)
+    picture = np.ascontiguousarray(rgb[top : top + height, left : left + width])
+    if (height, width) != resized:
+        picture = np.asarray(Image.fromarray(picture).resize(resized[::-1], Image.Resampling.BICUBIC))
     if placement.output == resized:
         return picture
     frame = np.zeros((*placement.output, 3), np.uint8)
