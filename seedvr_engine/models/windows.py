@@ -5,9 +5,9 @@ so that a clip of any size sees windows like those of training.
 """
 
 import math
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import pairwise, product
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -42,6 +42,15 @@ def partition(grid: Grid, size: Grid, shifted: bool) -> list[Window]:
     """
     time, height, width = (_spans(n, s, shifted) for n, s in zip(grid, size, strict=True))
     return [(t, h, w) for w in width for h in height for t in time]
+
+
+def count_shapes(grid: Grid, size: Grid, shifted: bool) -> Counter[Grid]:
+    """How many windows of each shape `partition` cuts: a long shot has millions, of a dozen shapes."""
+    axes = (
+        Counter(end - start for start, end in _spans(n, s, shifted)) for n, s in zip(grid, size, strict=True)
+    )
+    shapes = product(*(axis.items() for axis in axes))
+    return Counter({(t, h, w): times * rows * columns for (t, times), (h, rows), (w, columns) in shapes})
 
 
 def _spans(length: int, size: int, shifted: bool) -> list[tuple[int, int]]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from seedvr_engine.models.config import DiTConfig, VAEConfig, of_stage
-from seedvr_engine.models.windows import Grid, partition, window_size
+from seedvr_engine.models.windows import Grid, count_shapes, window_size
 from seedvr_engine.pipeline.messages import Stage
 
 Place = Literal["device", "host"]
@@ -316,9 +316,7 @@ def dit_cost(
 def _window_shapes(dit: DiTConfig, grid: Grid, shifted: bool) -> Counter[Grid]:
     """Shape of a window in tokens -> how many windows have it."""
     size = window_size(grid, dit.window_grid, dit.window_frames, dit.window_plane)
-    return Counter(
-        (t1 - t0, h1 - h0, w1 - w0) for (t0, t1), (h0, h1), (w0, w1) in partition(grid, size, shifted)
-    )
+    return count_shapes(grid, size, shifted)
 
 
 def _turned(dit: DiTConfig) -> int:

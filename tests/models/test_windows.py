@@ -1,6 +1,7 @@
 """Windows are the released model's and hold every token once."""
 
 import math
+from collections import Counter
 
 import pytest
 import torch
@@ -8,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from seedvr_engine.models.config import DiTConfig
-from seedvr_engine.models.windows import partition, window_size, windows_by_shape
+from seedvr_engine.models.windows import count_shapes, partition, window_size, windows_by_shape
 from tests.reference import facts
 
 CONFIG = DiTConfig.seedvr2_3b()
@@ -35,3 +36,11 @@ def test_windows_hold_every_token_once(grid, shifted):
     assert torch.equal(tokens.sort().values, torch.arange(math.prod(grid)))
     assert all(shape.tokens.shape[1] == math.prod(shape.size) for shape in shapes)
     assert len({shape.size for shape in shapes}) == len(shapes)
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.tuples(*[st.integers(1, 40)] * 3), st.booleans())
+def test_shapes_are_counted_without_cutting(grid, shifted):
+    size = window_size(grid, CONFIG.window_grid, CONFIG.window_frames, CONFIG.window_plane)
+    shapes = Counter(tuple(end - start for start, end in window) for window in cut(grid, shifted))
+    assert count_shapes(grid, size, shifted) == shapes
