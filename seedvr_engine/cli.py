@@ -7,7 +7,7 @@ import traceback
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 import typer
 from rich.console import Console
@@ -15,11 +15,14 @@ from rich.table import Table
 
 from seedvr_engine import __version__
 from seedvr_engine.batch import Source, folder_for, is_batch, named_sources
-from seedvr_engine.console import JsonLines, Reporter, Terminal
+from seedvr_engine.console import JsonLines, Reporter, Terminal, clock
 from seedvr_engine.errors import Cancelled, CheckpointError, SeedVRError
 from seedvr_engine.interruption import interruptible
 from seedvr_engine.media.info import MediaInfo
 from seedvr_engine.pipeline.options import DEFAULT_SIZE, ColourCorrection, Detail, Fit, Options, Precision
+
+if TYPE_CHECKING:
+    from seedvr_engine.pipeline.estimate import Estimate
 
 app = typer.Typer(
     help="Restores and upscales video and pictures with SeedVR2.",
@@ -291,16 +294,28 @@ def plan(
     size: SizeText = DEFAULT_SIZE,
     precision: Annotated[Precision, typer.Option(help="Of weights and activations.")] = "auto",
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1.")] = "auto",
+    json_lines: JsonFlag = False,
 ) -> None:
     """Tells what restoring a file would take, without doing it."""
+    from seedvr_engine.pipeline.estimate import estimate
     from seedvr_engine.pipeline.forecast import foresee
 
     options = Options(model=model, size=size, precision=precision, device=device)
-    foreseen = foresee(_probe(source, None), options)
+    expected = estimate(foresee(_probe(source, None), options))
+    if json_lines:
+        JsonLines._write("plan", **expected.as_dict())
+        return
     table = Table(show_header=False)
-    for name, value in foreseen.rows():
+    for name, value in (*expected.forecast.rows(), ("time", _time(expected))):
         table.add_row(name, value)
     Console().print(table)
+
+
+def _time(expected: "Estimate") -> str:
+    long = {stage: seconds for stage, seconds in expected.stage_s.items() if seconds >= 1}
+    parts = ", ".join(f"{stage} {clock(seconds)}" for stage, seconds in long.items())
+    doubt = ", guessed from the device's name" if expected.is_guess else ""
+    return f"about {clock(expected.seconds)}{doubt}" + (f": {parts}" if parts else "")
 
 
 @app.command()

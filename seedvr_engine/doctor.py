@@ -6,9 +6,17 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-import psutil
-
 from seedvr_engine import __version__
+from seedvr_engine.pipeline.machine import (
+    cpu,
+    driver_version,
+    free_bytes,
+    gpus,
+    host_bytes,
+    host_free_bytes,
+    torch_build,
+    torch_has_cuda,
+)
 from seedvr_engine.settings import get_settings
 
 
@@ -37,35 +45,46 @@ def _software() -> Iterator[Finding]:
 
 
 def _gpu() -> Iterator[Finding]:
-    import torch
-
-    yield Finding(True, f"PyTorch {torch.__version__}")
-    if not torch.cuda.is_available():
-        built = "without CUDA" if torch.version.cuda is None else f"for CUDA {torch.version.cuda}"
+    build = torch_build()
+    if not build:
+        yield Finding(False, "PyTorch is missing. Run ./setup_environment.sh.")
+        return
+    yield Finding(True, f"PyTorch {build['__version__']}")
+    cards, driver = gpus(), driver_version()
+    for card in cards:
+        free = free_bytes(card)
+        amount = f"{free / 1e9:.1f} of {card.total_bytes / 1e9:.1f} GB free"
+        way = "bfloat16" if card.has_bf16 else "float16, as it has no fast bfloat16"
+        yield Finding(free > 0.5 * card.total_bytes, f"{card.label}: {amount}, driver {driver}, {way}.")
+    if cards:
+        return
+    if driver is not None and not torch_has_cuda():
         yield Finding(
-            True,
-            f"No GPU that PyTorch (built {built}) can use: the preview model runs on the CPU, "
-            "SeedVR2 would take hours.",
+            False,
+            f"There is a GPU (driver {driver}), but this PyTorch was built without CUDA. "
+            "Run ./setup_environment.sh for the one that fits.",
         )
         return
-    for index in range(torch.cuda.device_count()):
-        free, total = torch.cuda.mem_get_info(index)
-        name = torch.cuda.get_device_name(index)
-        yield Finding(free > 0.5 * total, f"{name}: {free / 1e9:.1f} of {total / 1e9:.1f} GB free.")
+    built = f"for CUDA {build['cuda']}" if torch_has_cuda() else "without CUDA"
+    yield Finding(
+        True,
+        f"No GPU that PyTorch (built {built}) can use: the preview model runs on the CPU, "
+        "SeedVR2 would take hours.",
+    )
 
 
 def _memory() -> Iterator[Finding]:
-    memory = psutil.virtual_memory()
+    free, total, processor = host_free_bytes(), host_bytes(), cpu()
     yield Finding(
-        memory.available > 4e9,
-        f"{memory.available / 1e9:.1f} of {memory.total / 1e9:.1f} GB host memory free, "
-        f"{psutil.cpu_count()} cores.",
+        free > 4e9,
+        f"{free / 1e9:.1f} of {total / 1e9:.1f} GB host memory free, "
+        f"{processor.label}, {processor.cores} cores.",
     )
     folder = get_settings().ckpts
     existing = next(path for path in (folder, *folder.parents) if path.exists())
-    free = shutil.disk_usage(existing).free
+    disk = shutil.disk_usage(existing).free
     yield Finding(
-        free > 20e9, f"{free / 1e9:.0f} GB disk free for checkpoints; the 3B takes 7 GB, the 7B 17 GB."
+        disk > 20e9, f"{disk / 1e9:.0f} GB disk free for checkpoints; the 3B takes 7 GB, the 7B 17 GB."
     )
 
 

@@ -392,6 +392,10 @@ def test_probe_and_plan_and_models_answer(seedvr, clip):
     planned = seedvr("plan", clip, "--model", "preview")
     assert planned.code == 0
     assert any("64x48" in line for line in planned.out)
+    assert any("about" in line and "guessed" in line for line in planned.out)
+    (event,) = seedvr("plan", clip, "--json").events
+    assert event["seconds"] == pytest.approx(sum(event["stage_s"].values()))
+    assert event["plan"].startswith("preview, fp32, ")
     listed = seedvr("models", "--json")
     assert {event["name"]: event["present"] for event in listed.events} == {
         "preview": True,
@@ -401,7 +405,10 @@ def test_probe_and_plan_and_models_answer(seedvr, clip):
     }
 
 
-@pytest.mark.parametrize("words", [["--help"], ["restore", "--help"], ["models"], ["probe", "{clip}"]])
+@pytest.mark.parametrize(
+    "words",
+    [["--help"], ["restore", "--help"], ["models"], ["probe", "{clip}"], ["plan", "{clip}"], ["doctor"]],
+)
 def test_what_needs_no_network_imports_no_torch(words, clip):
     """Torch takes seconds to import."""
     script = (

@@ -91,6 +91,7 @@ class Runner:
                 on_picture=beat.show,
                 cancelled=beat.stop.is_set,
                 info=info,
+                rates=self._rates.get(kind_of(forecast)),
             )
 
         if job.kind == "full":
