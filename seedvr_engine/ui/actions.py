@@ -12,7 +12,15 @@ from seedvr_engine.jobs.messages import Job, Kind, StoredInput
 from seedvr_engine.jobs.processor import SeedVRProcessor
 from seedvr_engine.pipeline.options import Options
 from seedvr_engine.ui.advanced import values_of
-from seedvr_engine.ui.choices import EXACT, SIZES, differences, options_of, other_side, preset_options
+from seedvr_engine.ui.choices import (
+    EXACT,
+    SIZES,
+    options_of,
+    other_side,
+    preset_changes,
+    preset_line,
+    preset_options,
+)
 from seedvr_engine.ui.foresight import foresight, media_of
 from seedvr_engine.ui.result import comparison_of, facts_of, head_of
 from seedvr_engine.ui.words import trouble, trouble_values
@@ -83,16 +91,19 @@ class Actions:
             return {"trouble": trouble_values(error)}
         return {"job": job.id}
 
-    def chosen(self, request: gr.Request, uploads: Any, others: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Looks at the first chosen clip. Returns its facts, and the value of the preview part."""
+    def chosen(
+        self, request: gr.Request, uploads: Any, others: Any
+    ) -> tuple[dict[str, Any], dict[str, Any], None]:
+        """Looks at the first chosen clip. Returns its facts, the preview part's value, and no comparison."""
         sources = _sources(uploads, others)
         if not sources:
-            return {}, {}
+            return {}, {}, None
         try:
             media = media_of(self._input(sources[0], self._owner(request)))
         except SeedVRError:
-            return {}, {}  # `foresee` says why.
-        return media, {"source": dict(sources[0]), "duration_s": media["duration_s"], "rate": media["rate"]}
+            return {}, {}, None  # `foresee` says why.
+        shown = {"source": dict(sources[0]), "duration_s": media["duration_s"], "rate": media["rate"]}
+        return media, shown, None
 
     def foresee(self, request: gr.Request, uploads: Any, others: Any, *values: Any) -> str:
         """What the first chosen clip is, and what will come of it, as HTML."""
@@ -136,11 +147,11 @@ class Actions:
         return [source for place, source in enumerate(others or []) if place != index]
 
     def apply_preset(self, preset: str, media: Any) -> list[Any]:
-        """The fields' values for a preset, and the line that tells what it changes."""
+        """The fields' values for a preset, when to take it, and what it changes."""
         present = [model.name for model in self._processor.check_available_models() if model.present]
         size = (media["height"], media["width"]) if media else None
         options = preset_options(preset, present, size)
-        return [*self.values_for(options), differences(options)]
+        return [*self.values_for(options), preset_line(preset), preset_changes(preset, options)]
 
     def values_for(self, options: Options) -> list[Any]:
         """The fields' values, in their order."""

@@ -89,6 +89,18 @@ def preset_options(name: str, present: Sequence[str] = (), size: tuple[int, int]
     return replace(Options(), **changes)
 
 
+def preset_line(name: str) -> str:
+    """When to take a preset, one line."""
+    return next(preset.words for preset in PRESETS if preset.name == name)
+
+
+def preset_changes(name: str, options: Options) -> str:
+    """What a preset changes, for Advanced. options: what it stands for here."""
+    label = next(preset.label for preset in PRESETS if preset.name == name)
+    changed = differences(options)
+    return f"**{label}** sets {changed}." if changed else f"**{label}** leaves everything at its default."
+
+
 def differences(options: Options) -> str:
     """What differs from the defaults, in one line for Advanced; empty where nothing does."""
     default = Options()

@@ -53,24 +53,37 @@ def create_interface(processor: SeedVRProcessor, owner_of: OwnerOf, input_of: In
     return page
 
 
-# Handlers are quick and hold no work, so they need no queue, and no stream that a gap could break.
-_listen: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
+def _listen(name: str) -> dict[str, Any]:
+    """How every event is listened to. name: the plain names belong to the endpoints for programs.
+
+    Handlers are quick and hold no work, so they need no queue, and no stream that a gap could break.
+    """
+    return {
+        "queue": False,
+        "show_progress": "hidden",
+        "api_visibility": "private",
+        "api_name": f"page_{name}",
+    }
 
 
 def _wire_start(start: StartArea, actions: Actions) -> None:
     fields = list(start.fields.values())
     sources = [start.uploads, start.others]
     start.restore.click(
-        actions.restore, [*sources, *fields], [start.started, start.trouble], trigger_mode="once", **_listen
+        actions.restore,
+        [*sources, *fields],
+        [start.started, start.trouble],
+        trigger_mode="once",
+        **_listen("restore"),
     )
-    start.gallery.picked(actions.picked, start.others, start.others, **_listen)
-    start.others.removed(actions.removed, start.others, start.others, **_listen)
+    start.gallery.picked(actions.picked, start.others, start.others, **_listen("picked"))
+    start.others.removed(actions.removed, start.others, start.others, **_listen("removed"))
     gr.on(
         [start.uploads.change, start.others.change],
         actions.chosen,
         sources,
-        [start.media, start.preview],
-        **_listen,
+        [start.media, start.preview, start.preview_result],
+        **_listen("chosen"),
     )
     gr.on(
         [start.uploads.change, start.others.change, *(field.change for field in fields)],
@@ -78,18 +91,23 @@ def _wire_start(start: StartArea, actions: Actions) -> None:
         [*sources, *fields],
         start.facts,
         trigger_mode="always_last",
-        **_listen,
+        **_listen("foresee"),
     )
-    start.preview.asked(actions.preview, [*sources, *fields], start.preview, **_listen)
-    start.preview.finished(actions.preview_finished, None, start.preview_result, **_listen)
+    start.preview.asked(actions.preview, [*sources, *fields], start.preview, **_listen("preview"))
+    start.preview.finished(
+        actions.preview_finished, None, start.preview_result, **_listen("preview_finished")
+    )
     start.preset.input(
-        actions.apply_preset, [start.preset, start.media], [*fields, start.preset_words], **_listen
+        actions.apply_preset,
+        [start.preset, start.media],
+        [*fields, start.preset_words, start.changes],
+        **_listen("apply_preset"),
     )
     start.fields["size"].input(
         actions.choose_size,
         [start.fields["size"], start.media],
         [start.fields["width"], start.fields["height"], start.advanced],
-        **_listen,
+        **_listen("choose_size"),
     )
     for name, other in (("width", "height"), ("height", "width")):
         start.fields[name].input(
@@ -97,12 +115,12 @@ def _wire_start(start: StartArea, actions: Actions) -> None:
             [start.fields[name], start.media],
             [start.fields[other], start.fields["size"]],
             trigger_mode="always_last",
-            **_listen,
+            **_listen("follow_side"),
         )
 
 
 def _wire_jobs(start: StartArea, watch: gr.HTML, result: ResultArea, actions: Actions) -> None:
     shown = [result.head, result.compare, result.facts]
-    watch.finished(actions.finished, None, shown, **_listen)
+    watch.finished(actions.finished, None, shown, **_listen("finished"))
     for asks in (watch.again, result.head.again):
-        asks(actions.again, None, [start.others, *start.fields.values()], **_listen)
+        asks(actions.again, None, [start.others, *start.fields.values()], **_listen("again"))

@@ -6,8 +6,9 @@ from typing import Any
 
 import gradio as gr
 
+from seedvr_engine.pipeline.options import Options
 from seedvr_engine.ui.advanced import advanced_fields
-from seedvr_engine.ui.choices import DEFAULT_PRESET, PRESETS, SIZES
+from seedvr_engine.ui.choices import DEFAULT_PRESET, PRESETS, SIZES, preset_changes, preset_line
 from seedvr_engine.ui.compare import comparison
 from seedvr_engine.ui.component import part
 from seedvr_engine.ui.upload import upload_area
@@ -64,6 +65,7 @@ class StartArea:
     fields: dict[str, Any]
     preset: gr.Radio
     preset_words: gr.Markdown
+    changes: gr.Markdown
     advanced: gr.Accordion
     restore: gr.Button
     trouble: gr.HTML
@@ -92,7 +94,7 @@ def start_area(models: Sequence[str], gpus: Sequence[str], max_bytes: int | None
                     value=DEFAULT_PRESET,
                     elem_classes="sv-pills",
                 )
-                preset_words = gr.Markdown(elem_classes="sv-note")
+                preset_words = gr.Markdown(preset_line(DEFAULT_PRESET), elem_classes="sv-note")
                 size = gr.Radio(label="Size", choices=list(SIZES), value="2x", elem_classes="sv-pills")
                 model = gr.Dropdown(
                     label="Model",
@@ -107,13 +109,27 @@ def start_area(models: Sequence[str], gpus: Sequence[str], max_bytes: int | None
                 trouble = gr.HTML("", apply_default_css=False, elem_id="sv-start-trouble")
         facts = gr.HTML("", apply_default_css=False, elem_id="sv-facts")
         preview = part("preview", _PREVIEW, value={}, events=("asked", "finished"), elem_id="sv-preview")
-        with gr.Column(visible="hidden", elem_id="sv-preview-result") as _:
+        with gr.Column(elem_id="sv-preview-result"):
             preview_result = comparison()
         with gr.Accordion("Advanced", open=False, elem_id="sv-advanced") as advanced:
+            changes = gr.Markdown(preset_changes(DEFAULT_PRESET, Options()), elem_classes="sv-note")
             fields = {"model": model, "size": size, **advanced_fields(gpus)}
         media = gr.JSON(value={}, visible="hidden")
         started = part("started", "<i></i>", value={}, elem_id="sv-started")
     return StartArea(
-        uploads, gallery, others, fields, preset, preset_words, advanced, restore, trouble, facts, preview,
-        preview_result, media, started,
-    )  # fmt: skip
+        uploads=uploads,
+        gallery=gallery,
+        others=others,
+        fields=fields,
+        preset=preset,
+        preset_words=preset_words,
+        changes=changes,
+        advanced=advanced,
+        restore=restore,
+        trouble=trouble,
+        facts=facts,
+        preview=preview,
+        preview_result=preview_result,
+        media=media,
+        started=started,
+    )

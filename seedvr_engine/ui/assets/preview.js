@@ -7,7 +7,7 @@ export function mount(root, props, watch, trigger) {
   say(props);
   const slot = (name) => root.querySelector(`[data-slot="${name}"]`);
   const slider = slot("moment"), picture = slot("picture");
-  let stop = () => {}, timer = 0, followed = null;
+  let stop = () => {}, timer = 0, followed = null, media = {};
 
   slider.addEventListener("input", () => {
     label();
@@ -21,7 +21,11 @@ export function mount(root, props, watch, trigger) {
   });
   picture.addEventListener("error", () => { picture.hidden = true; });
   picture.addEventListener("load", () => { picture.hidden = false; });
-  watch("value", () => props.value?.job ? begin(props.value.job) : props.value?.trouble ? fail() : reset());
+  watch("value", () => {
+    if (props.value?.job) begin(props.value.job);
+    else if (props.value?.trouble) fail(props.value.trouble);
+    else reset();
+  });
   reset();
 
   function ask(kind) {
@@ -33,7 +37,7 @@ export function mount(root, props, watch, trigger) {
   function reset() {
     stop();
     busy(false);
-    const media = props.value || {};
+    media = props.value || {};
     root.dataset.ready = Boolean(media.source);
     if (!media.source) return;
     const still = !media.duration_s;
@@ -54,7 +58,7 @@ export function mount(root, props, watch, trigger) {
   }
 
   function draw_picture() {
-    const { source, rate } = props.value || {};
+    const { source, rate } = media;
     const at = Number(slider.value);
     const path = source?.upload ? `uploads/${source.upload}/frame?at=${at.toFixed(3)}`
       : source?.job ? `jobs/${source.job}/frames/${Math.round(at * (rate || 25))}/before`
@@ -91,9 +95,9 @@ export function mount(root, props, watch, trigger) {
     } else slot("state").textContent = words.ended[job.state] || "";
   }
 
-  function fail() {
+  function fail(problem) {
     busy(false);
     slot("state").textContent = "";
-    slot("trouble").replaceChildren(trouble(props.value.trouble));
+    slot("trouble").replaceChildren(trouble(problem));
   }
 }
