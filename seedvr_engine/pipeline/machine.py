@@ -10,7 +10,7 @@ import os
 import platform
 import runpy
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -39,6 +39,11 @@ _LIMITS = (
     ),
 )
 _FILE_PAGES = ("inactive_file", "active_file")
+
+# Bytes of each device (by name; "cpu" is the host) that this process holds and gives up when they are needed.
+_held: dict[str, int] = {}
+# Free bytes of each GPU before a process of ours took some.
+_free_before: dict[str, int] = {}
 
 
 @dataclass(frozen=True)
@@ -134,11 +139,34 @@ def host_free_bytes() -> int:
 
 
 def this_machine(device: Device) -> Machine:
-    """The budgets of a device and of the host, from what is free now."""
-    host = int(host_free_bytes() * _HOST_SHARE)
+    """The budgets of a device and of the host, from what is free now or can be made so (`set_held`)."""
+    host = int((host_free_bytes() + _held.get("cpu", 0)) * _HOST_SHARE)
     if device.type == "cuda":
-        return Machine("cuda", int(free_bytes(device) * _DEVICE_SHARE), host)
+        free = free_bytes(device) + _held.get(device.name, 0)
+        return Machine("cuda", int(max(free, _free_before.get(device.name, 0)) * _DEVICE_SHARE), host)
     return Machine(device.type, host, host)
+
+
+def set_held(held: Mapping[str, int]) -> None:
+    """What a model takes that is kept for the next restoration: bytes by device, "cpu" for the host.
+
+    Plans count them as free, for they are given up when they are needed.
+    """
+    _held.clear()
+    _held.update(held)
+
+
+def remember_free() -> None:
+    """Notes what is free on the GPUs now; until `forget_free`, plans count on it.
+
+    For a process that starts another one to restore: what the other one takes is there for the next job.
+    """
+    _free_before.update({device.name: free_bytes(device) for device in gpus()})
+
+
+def forget_free() -> None:
+    """Takes back `remember_free`."""
+    _free_before.clear()
 
 
 @cache

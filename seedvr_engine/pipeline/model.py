@@ -1,5 +1,6 @@
 """Brings a model into memory."""
 
+import gc
 from dataclasses import dataclass
 
 import torch
@@ -10,6 +11,7 @@ from seedvr_engine.errors import MemoryBudgetError
 from seedvr_engine.models.dit import DiT
 from seedvr_engine.models.vae import VideoVAE
 from seedvr_engine.pipeline.choice import ModelChoice
+from seedvr_engine.pipeline.machine import set_held
 from seedvr_engine.preview.model import load_preview
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -26,6 +28,55 @@ class Model:
     text_neg: Tensor
     device: torch.device
     dtype: torch.dtype
+
+
+@dataclass(frozen=True)
+class _Kept:
+    """A model that waits for the next restoration. on_host: where its transformer's blocks lie."""
+
+    model: Model
+    on_host: bool
+
+
+# One at most.
+_kept: list[_Kept] = []
+
+
+def take(choice: ModelChoice, device: torch.device, precision: str, *, weights_on_host: bool) -> Model:
+    """The model that was kept, where it is the one that is wanted, else loaded anew; arguments as below."""
+    waiting = _kept[0] if _kept else None
+    drop()
+    if waiting is not None:
+        model = waiting.model
+        wanted = (choice, device, DTYPES[precision], weights_on_host)
+        if (model.choice, model.device, model.dtype, waiting.on_host) == wanted:
+            return model
+        del model, waiting
+        _empty(device)
+    return load_model(choice, device, precision, weights_on_host=weights_on_host)
+
+
+def keep(model: Model, *, weights_on_host: bool) -> None:
+    """Keeps a model for the next restoration of this process; its memory counts as free until then."""
+    _kept[:] = [_Kept(model, weights_on_host)]
+    held: dict[str, int] = {}
+    for network in (model.dit, model.vae):
+        for parameter in network.parameters():
+            name = str(parameter.device)
+            held[name] = held.get(name, 0) + parameter.numel() * parameter.element_size()
+    set_held(held)
+
+
+def drop() -> None:
+    """Lets the kept model go."""
+    _kept.clear()
+    set_held({})
+
+
+def _empty(device: torch.device) -> None:
+    gc.collect()
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
 
 
 def load_model(choice: ModelChoice, device: torch.device, precision: str, *, weights_on_host: bool) -> Model:

@@ -79,6 +79,23 @@ def test_auto_takes_the_first_visible_gpu_and_knows_its_memory(monkeypatch):
     assert choose_device("cuda:1").has_bf16 is False
 
 
+@pytest.mark.usefixtures("three_cards")
+def test_what_a_kept_model_or_a_worker_of_ours_takes_counts_as_free(monkeypatch):
+    device = choose_device("cuda:2")
+    free = machine.this_machine(device).device_bytes
+    try:
+        machine.set_held({"cuda:2": 7 * 2**30})
+        assert machine.this_machine(device).device_bytes - free == pytest.approx(0.92 * 7 * 2**30)
+        machine.set_held({})
+        machine.remember_free()
+        monkeypatch.setattr(LIBRARY, "nvmlDeviceGetMemoryInfo", lambda handle: SimpleNamespace(free=0))
+        assert machine.this_machine(device).device_bytes == free
+    finally:
+        machine.set_held({})
+        machine.forget_free()
+    assert machine.this_machine(device).device_bytes == 0
+
+
 def test_a_pytorch_without_cuda_has_no_gpu_whatever_the_driver_says(monkeypatch):
     monkeypatch.setattr(machine, "pynvml", LIBRARY)
     monkeypatch.setattr(machine, "torch_has_cuda", lambda: False)
