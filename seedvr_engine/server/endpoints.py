@@ -29,11 +29,10 @@ def add_endpoints(desk: Desk, visitors: Visitors, sent: Path) -> None:
         model: str = "auto",
         size: str = "2x",
         settings: dict[str, Any] | None = None,
-        *,
-        request: gr.Request,
+        request: gr.Request | None = None,
     ) -> dict[str, Any]:
         """Queues a restoration of a file; settings are further options, as in POST /api/jobs."""
-        owner = owner_of(request.request)
+        owner = _owner(visitors, "", request)
         with _told():
             path = _sent_file(sent, video)
             stored = desk.processor.add_input(path, clean_name(path.name), move=True)
@@ -41,12 +40,12 @@ def add_endpoints(desk: Desk, visitors: Visitors, sent: Path) -> None:
             job = desk.submit(owner, stored, {"model": model, "size": size, **(settings or {})})
         return {"id": job.id, "token": visitors.token(owner)}
 
-    def status(job: str, token: str = "", *, request: gr.Request) -> dict[str, Any]:
+    def status(job: str, token: str = "", request: gr.Request | None = None) -> dict[str, Any]:
         """How a job stands, as in GET /api/jobs/ID."""
         with _told():
             return JobView.of(desk.job(_owner(visitors, token, request), job)).model_dump()
 
-    def cancel(job: str, token: str = "", *, request: gr.Request) -> dict[str, Any]:
+    def cancel(job: str, token: str = "", request: gr.Request | None = None) -> dict[str, Any]:
         """Stops a job."""
         with _told():
             return JobView.of(desk.cancel(_owner(visitors, token, request), job)).model_dump()
@@ -88,8 +87,9 @@ class _told:  # noqa: N801 - reads like the word that it is
             raise gr.Error(str(error), print_exception=False) from error
 
 
-def _owner(visitors: Visitors, token: str, request: gr.Request) -> str:
-    owner = visitors.owner_of_token(token) if token else owner_of(request.request)
+def _owner(visitors: Visitors, token: str, request: gr.Request | None) -> str:
+    asks = request.request if request else None
+    owner = visitors.owner_of_token(token) if token else owner_of(asks)
     if owner is None:
         raise UsageError("The token is not one of this server.", remedy="Use the one that restore gave.")
     return owner

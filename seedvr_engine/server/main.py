@@ -71,7 +71,11 @@ def _run(settings: Settings, processor: SeedVRProcessor, listening: socket.socke
 def start_lines(settings: Settings, processor: SeedVRProcessor, port: int, share: Share) -> list[str]:
     """What somebody who starts it wants to know: where it is, where its files are, what it can do."""
     shown = "localhost" if settings.host in ("0.0.0.0", "::", "") else settings.host
-    place = "/workspace" if workspace() == POD else f"{workspace()}, as /workspace cannot be written"
+    place = (
+        "/workspace"
+        if workspace() == POD
+        else f"{workspace()}, as there is no /workspace that can be written"
+    )
     models = [model.name for model in processor.check_available_models() if model.present]
     gpus = [f"{gpu.label} ({gpu.total_bytes / 1e9:.0f} GB)" for gpu in processor.system().gpus]
     pod = os.environ.get("RUNPOD_POD_ID")
