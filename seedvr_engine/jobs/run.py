@@ -92,6 +92,7 @@ class Runner:
                 cancelled=beat.stop.is_set,
                 info=info,
                 rates=self._rates.get(kind_of(forecast)),
+                keep_model=True,
             )
 
         if job.kind == "full":

@@ -15,12 +15,13 @@ from seedvr_engine.jobs import processes
 from seedvr_engine.jobs.folders import Folders
 from seedvr_engine.jobs.messages import JobError
 from seedvr_engine.jobs.store import JobStore, Running
+from seedvr_engine.pipeline.machine import forget_free, remember_free
 from seedvr_engine.settings import Settings, variable_of
 
 WorkerState = Literal["off", "starting", "idle", "busy"]
 
 # A worker that was asked to stop has so long; with what ending it takes, 3 s are not exceeded.
-PATIENCE_S = 2.0
+PATIENCE_S = 1.5
 # After a computer's sleep every lease has run out, and a living worker needs a moment to renew its own.
 _SECOND_LOOK_S = 3.0
 _MOST_FAILED_STARTS = 3
@@ -94,6 +95,8 @@ class Supervisor:
     def _launch(self) -> None:
         command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=1"]
         command += ["-m", "seedvr_engine.jobs.worker", self._server]
+        # Estimates for the next job count on what this one will give back.
+        remember_free()
         with self._output().open("ab") as output:
             self._launcher = subprocess.Popen(
                 command,
@@ -153,6 +156,7 @@ class Supervisor:
                 processes.end_all([psutil.Process(self._launcher.pid)])
             self._launcher.wait()
             self._launcher = None
+            forget_free()
         self._store.forget_workers()
         self._silent_since.clear()
 
