@@ -29,7 +29,8 @@ class Beat:
         self._started = time.monotonic()
         self._told: Progress | None = None
         self._pair: Pair | None = None
-        self._closed = threading.Event()
+        self._closed = False
+        self._due = threading.Event()
         self._thread = threading.Thread(target=self._run, name="beat", daemon=True)
         self._thread.start()
 
@@ -41,6 +42,8 @@ class Beat:
     def tell(self, progress: Progress) -> None:
         """Takes the progress, which goes to the store with the next beat."""
         self.progress = progress
+        if self._is_over(progress) and not self.stop.is_set():
+            self._due.set()
 
     def show(self, pair: Pair) -> None:
         """Takes the latest pictures, which are written at the next beat."""
@@ -48,11 +51,16 @@ class Beat:
 
     def close(self) -> None:
         """Ends the thread."""
-        self._closed.set()
+        self._closed = True
+        self._due.set()
         self._thread.join()
 
     def _run(self) -> None:
-        while not self._closed.wait(_INTERVAL_S):
+        while True:
+            self._due.wait(_INTERVAL_S)
+            self._due.clear()
+            if self._closed:
+                return
             try:
                 self._beat()
                 self._write_pictures()
@@ -69,7 +77,7 @@ class Beat:
         if reason is not None:
             self._stop(reason)
         elif self._is_over(progress):
-            self._claims.ask_to_stop(self._claim, "time_limit")
+            self._stop(self._claims.ask_to_stop(self._claim, "time_limit"))
 
     def _is_over(self, progress: Progress | None) -> bool:
         """Whether the time limit strikes: never before this run got further, or "Continue" might not end."""

@@ -99,14 +99,18 @@ class Claims:
         """Writes columns of the job (model, plan, frames_total). Raises LostJob."""
         self._write(claim, values, told=True)
 
-    def ask_to_stop(self, claim: Claim, reason: StopReason) -> None:
-        """Notes that the run is to end, unless that was asked before. Raises LostJob."""
+    def ask_to_stop(self, claim: Claim, reason: StopReason) -> StopReason:
+        """Notes that the run is to end; returns why, as somebody may have asked before. Raises LostJob."""
         with self._database.transaction() as connection:
-            connection.execute(
-                "UPDATE jobs SET stop_reason = ?, stop_at = ?"
-                " WHERE id = ? AND fence = ? AND stop_reason IS NULL",
+            row = connection.execute(
+                "UPDATE jobs SET stop_reason = coalesce(stop_reason, ?), stop_at = coalesce(stop_at, ?)"
+                " WHERE id = ? AND fence = ? AND state = 'running' RETURNING stop_reason",
                 (reason, time.time(), claim.job.id, claim.fence),
-            )
+            ).fetchone()
+        if row is None:
+            raise LostJob
+        first: StopReason = row["stop_reason"]
+        return first
 
     def finish(
         self,

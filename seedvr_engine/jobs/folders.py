@@ -86,7 +86,8 @@ def remove_path(path: Path) -> None:
 
 def result_name(name: str, job_id: str, suffix: str) -> str:
     """The name of a result: STEM_restored_ID8.EXT, whatever characters the input's name holds."""
-    stem = re.sub(r"[^\w .()\[\]+-]", "_", Path(name).stem).strip(" .") or "clip"
+    stem = re.sub(r"[^\w .()\[\]+-]", "_", name)
+    stem = Path(stem).stem.strip(" .") or "clip"
     stem = stem.encode()[:_LONGEST_STEM_BYTES].decode(errors="ignore")
     return f"{stem}_restored_{job_id[:8]}{suffix}"
 

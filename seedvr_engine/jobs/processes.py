@@ -2,6 +2,7 @@
 
 import os
 import signal
+import time
 from collections.abc import Iterable
 from contextlib import suppress
 
@@ -9,7 +10,7 @@ import psutil
 
 # The system's clock may be set while a process lives, which moves the time of birth that it reports.
 _CLOCK_TOLERANCE_S = 2.0
-_GONE_S = 5.0
+_GONE_S, _POLL_S = 5.0, 0.01
 
 
 def birth(pid: int) -> float:
@@ -41,7 +42,19 @@ def end_all(processes: Iterable[psutil.Process]) -> None:
             doomed |= {child.pid: child for child in process.children(recursive=True)}
     for process in doomed.values():
         _signal(process, signal.SIGKILL)
-    psutil.wait_procs(list(doomed.values()), timeout=_GONE_S)
+    deadline = time.monotonic() + _GONE_S
+    while any(map(_is_left, doomed.values())) and time.monotonic() < deadline:
+        time.sleep(_POLL_S)
+
+
+def _is_left(process: psutil.Process) -> bool:
+    # An orphan's zombie waits for the first process of the system; in a container that may be this one.
+    with suppress(ChildProcessError):
+        os.waitpid(process.pid, os.WNOHANG)
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def _signal(process: psutil.Process, number: int) -> None:
