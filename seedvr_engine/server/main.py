@@ -1,6 +1,7 @@
 """Starts the server: settings, log, processor, link, page, and the lines that say so."""
 
 import os
+import signal
 import socket
 import sys
 import tempfile
@@ -22,9 +23,13 @@ _GOODBYE_S = 3
 
 def main() -> None:
     """Serves until it is stopped. Exits with the code of what was wrong."""
+    # A service manager's way to say Ctrl-C; by default it would leave the worker to find out.
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(0))
     try:
         settings = get_settings()
         _serve(settings)
+    except KeyboardInterrupt:
+        sys.exit(130)
     except SeedVRError as error:
         print(error, file=sys.stderr)
         sys.exit(error.exit_code)
@@ -71,11 +76,9 @@ def _run(settings: Settings, processor: SeedVRProcessor, listening: socket.socke
 def start_lines(settings: Settings, processor: SeedVRProcessor, port: int, share: Share) -> list[str]:
     """What somebody who starts it wants to know: where it is, where its files are, what it can do."""
     shown = "localhost" if settings.host in ("0.0.0.0", "::", "") else settings.host
-    place = (
-        "/workspace"
-        if workspace() == POD
-        else f"{workspace()}, as there is no /workspace that can be written"
-    )
+    place = str(workspace())
+    if workspace() != POD:
+        place += ", as there is no /workspace that can be written"
     models = [model.name for model in processor.check_available_models() if model.present]
     gpus = [f"{gpu.label} ({gpu.total_bytes / 1e9:.0f} GB)" for gpu in processor.system().gpus]
     pod = os.environ.get("RUNPOD_POD_ID")

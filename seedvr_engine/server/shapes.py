@@ -16,6 +16,12 @@ class InputView(BaseModel):
     bytes: int
 
 
+class JobProblem(Problem):
+    """details: what a maintainer wants to read; empty where there is nothing to add."""
+
+    details: str = ""
+
+
 class JobView(BaseModel):
     """A job as its owner sees it; the fields are explained at `jobs.messages.Job`. Times are Unix seconds."""
 
@@ -49,11 +55,11 @@ class JobView(BaseModel):
     version: str
     result: str | None = Field(description="Name of the finished file, under jobs/ID/result.")
     facts: dict[str, Any] | None
-    error: Problem | None
+    error: JobProblem | None
 
     @staticmethod
     def of(job: Job) -> "JobView":
-        """Leaves out the owner, places on the disk and what only a maintainer reads."""
+        """Leaves out the owner and places on the disk."""
         own = {name: getattr(job, name) for name in JobView.model_fields if hasattr(job, name)}
         facts = job.facts and {key: value for key, value in job.facts.items() if key != "output"}
         error = job.error
@@ -63,7 +69,7 @@ class JobView(BaseModel):
             "notes": list(job.notes),
             "result": job.result.name if job.result else None,
             "facts": facts,
-            "error": error and Problem(code=error.code, message=error.message, remedy=error.remedy),
+            "error": error and JobProblem(**vars(error)),
         }
         return JobView(**own)
 
