@@ -1,6 +1,7 @@
 """Copies for the browser, each made once, by a process of its own that yields to everything else."""
 
 import logging
+import os
 import subprocess
 import sys
 import threading
@@ -9,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+import seedvr_engine
 from seedvr_engine.errors import SeedVRError
 from seedvr_engine.media.view import Copy
 
@@ -84,8 +86,10 @@ class Copies:
     def _run(self, copy: Copy, making: Making) -> int:
         """Runs the process to its end; its stdin stays open as long as this one lives."""
         command = [sys.executable, "-m", "seedvr_engine.media.view", copy.to_json()]
-        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-        with subprocess.Popen(command, text=True, **pipes) as process:  # type: ignore[call-overload]
+        pipe = subprocess.PIPE
+        with subprocess.Popen(
+            command, stdin=pipe, stdout=pipe, stderr=pipe, text=True, env=_environment()
+        ) as process:
             with self._lock:
                 if self._closed:
                     process.kill()
@@ -103,3 +107,9 @@ class Copies:
         if code and not self._closed:
             _LOG.error("A copy for the browser could not be made: %s", errors[-2000:])
         return code
+
+
+def _environment() -> dict[str, str]:
+    """The server's own, and where its code lies: it may have been started from any folder."""
+    paths = [str(Path(seedvr_engine.__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))}

@@ -60,6 +60,10 @@ def upload(visitor, film) -> str:
     piece = {"Upload-Offset": "0", "Content-Type": "application/offset+octet-stream"}
     sent = visitor.patch(f"/api/uploads/{place}", content=film.read_bytes(), headers={**sizes, **piece})
     assert sent.status_code == 204
+    deadline = time.monotonic() + _PATIENCE_S
+    while not visitor.get(f"/api/uploads/{place}").json()["input"]:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
     return place
 
 
