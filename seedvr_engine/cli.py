@@ -319,11 +319,23 @@ def _time(expected: "Estimate") -> str:
 
 
 @app.command()
-def doctor() -> None:
+def doctor(
+    bundle: Annotated[
+        Path | None,
+        typer.Option(help="Pack findings, settings, logs and jobs into this ZIP, for a maintainer."),
+    ] = None,
+) -> None:
     """Looks at this machine and says what helps and what is missing."""
     from seedvr_engine.doctor import findings
 
     console = Console(soft_wrap=True)
+    if bundle is not None:
+        from seedvr_engine.bundle import write_bundle
+        from seedvr_engine.settings import get_settings
+
+        names = write_bundle(bundle, get_settings())
+        console.print(f"{bundle} holds {', '.join(names)}. Look through it before you send it.")
+        raise typer.Exit(0)
     problems = 0
     for finding in findings():
         problems += not finding.good

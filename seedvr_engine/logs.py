@@ -23,7 +23,7 @@ _SECRET_PATTERNS = (
     re.compile(r"\bhf_[A-Za-z0-9]{8,}"),
     re.compile(r"(?i)(?<=bearer )[\w.~+/=-]+"),
     re.compile(r"(?i)(?<=basic )[A-Za-z0-9+/=]{4,}"),
-    re.compile(r"(?i)(?<=seedvr_visitor=)[^;\s\"']+"),
+    re.compile(r"(?<=seedvr_visitor_)\w{8}=[^;\s\"']+"),
     re.compile(r"(?i)(?<=token[\"']: [\"'])[^\"']+|(?<=token=)[^&\s\"']+"),
     re.compile(r"(?<=://)[^/\s:@]+:[^/\s@]+(?=@)"),
 )
@@ -40,7 +40,7 @@ def configure_logging(name: str, settings: Settings) -> Path:
     folder = settings.data / "logs"
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{name}.log"
-    formatter = _Formatter(_secrets(settings))
+    formatter = _Formatter(secrets_of(settings))
     file = RotatingFileHandler(path, maxBytes=_FILE_BYTES, backupCount=_FILES, encoding="utf-8", delay=True)
     console = logging.StreamHandler()
     console.setLevel(logging.WARNING)
@@ -96,8 +96,8 @@ class _Formatter(logging.Formatter):
         return mask(super().format(record), self._secrets)
 
 
-def _secrets(settings: Settings) -> tuple[str, ...]:
-    """Longest first, so that no rest of one stays."""
+def secrets_of(settings: Settings) -> tuple[str, ...]:
+    """Tokens of the environment and passwords, the longest first, so that no rest of one stays."""
     tokens = [os.environ.get(variable, "") for variable in _SECRET_VARIABLES]
     passwords = list(read_auth(settings.auth).values())
     return tuple(sorted((secret for secret in tokens + passwords if len(secret) > 3), key=len, reverse=True))
