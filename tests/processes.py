@@ -72,9 +72,10 @@ def _run(words: list[str], pieces: tuple[int, int] | None, stdout: Connection, e
         sys.stderr = errors.open("w")
         os.dup2(sys.stderr.fileno(), 2)
     if pieces is not None:
-        from seedvr_engine.pipeline import progress, stages
+        from seedvr_engine.pipeline import counts, progress
+        from seedvr_engine.pipeline.stages import encode
 
-        stages.RUN_LATENTS, stages.SEGMENT_FRAMES = pieces
+        encode.RUN_LATENTS, counts.SEGMENT_FRAMES = pieces
         progress._INTERVAL_S = 0.0
     from seedvr_engine.cli import main
 

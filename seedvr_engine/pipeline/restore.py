@@ -13,20 +13,22 @@ from pathlib import Path
 import torch
 
 from seedvr_engine import __version__
-from seedvr_engine.errors import InputError, MemoryBudgetError
+from seedvr_engine.errors import Cancelled, InputError, MemoryBudgetError
 from seedvr_engine.media.info import MediaInfo
 from seedvr_engine.media.probe import probe
 from seedvr_engine.media.write import join_segments
-from seedvr_engine.pipeline import stages
 from seedvr_engine.pipeline.estimate import Rates, estimate
 from seedvr_engine.pipeline.forecast import Forecast, check_disk, check_output, foresee
 from seedvr_engine.pipeline.messages import Pair, Progress, Result
-from seedvr_engine.pipeline.model import DTYPES, Model, blocks_to_host, load_model
+from seedvr_engine.pipeline.model import DTYPES, Model, blocks_to_host, keep, take
 from seedvr_engine.pipeline.options import Options
 from seedvr_engine.pipeline.plan import Plan, smaller
 from seedvr_engine.pipeline.progress import Meter
 from seedvr_engine.pipeline.shots import Originals
-from seedvr_engine.pipeline.stages import Job, Viewer
+from seedvr_engine.pipeline.stages.decode import decode_shot
+from seedvr_engine.pipeline.stages.encode import encode_shot, open_stream
+from seedvr_engine.pipeline.stages.restore import restore_shot
+from seedvr_engine.pipeline.task import Task, Viewer
 from seedvr_engine.pipeline.work import Shot, Work, work_key
 
 
@@ -42,6 +44,7 @@ def restore(
     overwrite: bool = False,
     info: MediaInfo | None = None,
     rates: Rates | None = None,
+    keep_model: bool = False,
 ) -> Result:
     """Restores a video or a picture.
 
@@ -50,7 +53,8 @@ def restore(
     on_progress: told a few times a second, now and then by another thread. on_picture: shown the first frame
     that is done, then about one a second. cancelled: asked often; the restoration stops when it says so.
     info: what is known of the input already (a sequence of pictures). rates: what earlier runs of the kind
-    were measured to do, so that the time left is true.
+    were measured to do, so that the time left is true. keep_model: the model stays in memory for the next
+    restoration of this process.
     Raises Cancelled, and the other errors of `seedvr_engine.errors`; finished work is kept in every case.
     """
     forecast = foresee(info or probe(input), options or Options(), output, plan)
@@ -59,19 +63,23 @@ def restore(
     meter = Meter(estimate(forecast, rates), device, on_progress, cancelled)
     with closing(Work(forecast.output, _key(forecast))) as work, meter.ticking():
         check_disk(forecast, work.bytes())
-        job = _prepare(forecast, work, meter, on_picture)
+        task = _prepare(forecast, work, meter, on_picture)
         try:
             with torch.inference_mode():
-                _restore_shots(job)
-        except BaseException:
+                _restore_shots(task)
+        except BaseException as error:
             work.remove_if_empty()
+            if keep_model and isinstance(error, Cancelled):
+                keep(task.model, weights_on_host=task.plan.weight_place == "host")
             raise
         finally:
-            _close(job)
-        return _finish(job)
+            _close(task)
+        if keep_model:
+            keep(task.model, weights_on_host=task.plan.weight_place == "host")
+        return _finish(task)
 
 
-def _prepare(forecast: Forecast, work: Work, meter: Meter, on_picture: Callable[[Pair], None] | None) -> Job:
+def _prepare(forecast: Forecast, work: Work, meter: Meter, on_picture: Callable[[Pair], None] | None) -> Task:
     """Loads the model and says what will be done."""
     info, options = forecast.info, forecast.options
     way = forecast.plan.describe(forecast.latents)
@@ -79,7 +87,7 @@ def _prepare(forecast: Forecast, work: Work, meter: Meter, on_picture: Callable[
     for sentence in (*forecast.notes, *info.warnings):
         meter.note(sentence)
     model, plan = _load(forecast, meter)
-    return Job(
+    return Task(
         info,
         options,
         forecast.geometry,
@@ -101,7 +109,7 @@ def _load(forecast: Forecast, meter: Meter) -> tuple[Model, Plan]:
     device = torch.device(forecast.device.name)
     try:
         on_host = plan.weight_place == "host"
-        return load_model(choice, device, precision, weights_on_host=on_host), plan
+        return take(choice, device, precision, weights_on_host=on_host), plan
     except MemoryBudgetError:
         if plan.weight_place == "host":
             raise
@@ -109,7 +117,7 @@ def _load(forecast: Forecast, meter: Meter) -> tuple[Model, Plan]:
     _clear(device)
     plan = replace(plan, weight_place="host", device_bytes=0, host_bytes=0)
     meter.note(f"The weights do not fit; going on with less: {plan.describe()}.")
-    return load_model(choice, device, precision, weights_on_host=True), plan
+    return take(choice, device, precision, weights_on_host=True), plan
 
 
 def _key(forecast: Forecast) -> str:
@@ -122,45 +130,45 @@ def _key(forecast: Forecast) -> str:
     return work_key(forecast.info.path, *facts, __version__)
 
 
-def _restore_shots(job: Job) -> None:
+def _restore_shots(task: Task) -> None:
     """Takes shot after shot through the stages."""
-    work, index = job.work, 0
+    work, index = task.work, 0
     while True:
-        if index == len(work.shots) and (work.ended or not _next_shot(job)):
+        if index == len(work.shots) and (work.ended or not _next_shot(task)):
             return
         shot = work.shots[index]
         if shot.frames is None:
-            job.meter.enter("encode", index)
-            _sparing(job, stages.encode_shot, index)
-            work.ended = job.stream is not None and job.stream.next_frame is None
+            task.meter.enter("encode", index)
+            _sparing(task, encode_shot, index)
+            work.ended = task.stream is not None and task.stream.next_frame is None
             work.save()
-            _correct_total(job)
+            _correct_total(task)
         else:
-            job.meter.credit("encode", index, shot.frames)
-        if all(segment.path.exists() for segment in stages.segments_of(job, index)):
-            job.meter.credit("restore", index, shot.frames or 0)
-            job.meter.credit("decode", index, shot.frames or 0)
+            task.meter.credit("encode", index, shot.frames)
+        if all(segment.path.exists() for segment in task.segments(index)):
+            task.meter.credit("restore", index, shot.frames or 0)
+            task.meter.credit("decode", index, shot.frames or 0)
         else:
-            job.meter.enter("restore", index)
-            _sparing(job, stages.restore_shot, index)
-            job.meter.enter("decode", index)
-            _sparing(job, stages.decode_shot, index)
+            task.meter.enter("restore", index)
+            _sparing(task, restore_shot, index)
+            task.meter.enter("decode", index)
+            _sparing(task, decode_shot, index)
         work.forget_latents(index)
         index += 1
 
 
-def _next_shot(job: Job) -> bool:
+def _next_shot(task: Task) -> bool:
     """Adds the shot that begins with the next frame; False at the end. Raises InputError without a frame."""
-    work = job.work
-    if job.stream is None:
+    work = task.work
+    if task.stream is None:
         last = work.shots[-1] if work.shots else None
-        first = last.first + (last.frames or 0) if last else stages.beginning(job)
-        job.stream = stages.open_stream(job, first, known=0)
-    frame = job.stream.next_frame
+        first = last.first + (last.frames or 0) if last else task.beginning
+        task.stream = open_stream(task, first, known=0)
+    frame = task.stream.next_frame
     if frame is None:
         if not work.shots:
             raise InputError(
-                f"{job.info.path.name} has no frame from {job.options.start or 0} s on.",
+                f"{task.info.path.name} has no frame from {task.options.start or 0} s on.",
                 remedy="Choose an earlier start.",
             )
         work.ended = True
@@ -171,23 +179,23 @@ def _next_shot(job: Job) -> bool:
     return True
 
 
-def _correct_total(job: Job) -> None:
+def _correct_total(task: Task) -> None:
     """Once the end has been seen, the number of frames is known."""
-    known = sum(shot.frames or 0 for shot in job.work.shots)
-    job.meter.frames_total = known if job.work.ended else max(known + 1, job.meter.frames_total)
+    known = sum(shot.frames or 0 for shot in task.work.shots)
+    task.meter.frames_total = known if task.work.ended else max(known + 1, task.meter.frames_total)
 
 
-def _sparing(job: Job, stage: Callable[[Job, int], None], index: int) -> None:
+def _sparing(task: Task, stage: Callable[[Task, int], None], index: int) -> None:
     """Runs a stage; where memory runs out, goes on from what is kept with a plan that needs less."""
-    while not _fits(job, stage, index):
+    while not _fits(task, stage, index):
         # Outside of the handler, for the traceback would keep what filled the memory alive.
-        _use_less(job)
+        _use_less(task)
 
 
-def _fits(job: Job, stage: Callable[[Job, int], None], index: int) -> bool:
+def _fits(task: Task, stage: Callable[[Task, int], None], index: int) -> bool:
     """Runs a stage; False where memory ran out."""
     try:
-        stage(job, index)
+        stage(task, index)
     except (torch.OutOfMemoryError, MemoryError):
         return False
     except RuntimeError as error:
@@ -198,25 +206,25 @@ def _fits(job: Job, stage: Callable[[Job, int], None], index: int) -> bool:
     return True
 
 
-def _use_less(job: Job) -> None:
-    plan = smaller(job.plan)
+def _use_less(task: Task) -> None:
+    plan = smaller(task.plan)
     if plan is None:
         raise MemoryBudgetError(
-            f"{job.model.choice.label} does not fit into the memory of {job.model.device} at this size.",
+            f"{task.model.choice.label} does not fit into the memory of {task.model.device} at this size.",
             remedy="Choose a smaller size or model, or free the GPU of other programs.",
         )
-    _close(job)
-    if plan.weight_place != job.plan.weight_place:
-        blocks_to_host(job.model.dit)
-    job.plan = plan
-    _clear(job.model.device)
-    job.meter.note(f"Memory ran out; going on with less: {plan.describe()}.")
+    _close(task)
+    if plan.weight_place != task.plan.weight_place:
+        blocks_to_host(task.model.dit)
+    task.plan = plan
+    _clear(task.model.device)
+    task.meter.note(f"Memory ran out; going on with less: {plan.describe()}.")
 
 
-def _comment(job: Job) -> str:
+def _comment(task: Task) -> str:
     """The file's own comment, and what restored it."""
-    made = f"Restored with {job.model.choice.label} by seedvr-engine {__version__}"
-    own = job.info.metadata.get("comment", "")
+    made = f"Restored with {task.model.choice.label} by seedvr-engine {__version__}"
+    own = task.info.metadata.get("comment", "")
     return f"{own}; {made}" if own else made
 
 
@@ -230,45 +238,45 @@ def _clear(device: torch.device) -> None:
         torch.cuda.empty_cache()
 
 
-def _close(job: Job) -> None:
-    job.originals.close()
-    if job.stream is not None:
-        job.warnings += job.stream.warnings
-        job.stream.close()
-        job.stream = None
+def _close(task: Task) -> None:
+    task.originals.close()
+    if task.stream is not None:
+        task.warnings += task.stream.warnings
+        task.stream.close()
+        task.stream = None
 
 
-def _finish(job: Job) -> Result:
+def _finish(task: Task) -> Result:
     """Joins the segments, removes the work, and tells what came out."""
-    warnings = [*job.info.warnings, *job.warnings]
-    job.meter.enter("join", len(job.work.shots) - 1)
-    frames = sum(shot.frames or 0 for shot in job.work.shots)
-    if job.info.kind != "image":
-        start, end = stages.span(job)
+    warnings = [*task.info.warnings, *task.warnings]
+    task.meter.enter("join", len(task.work.shots) - 1)
+    frames = sum(shot.frames or 0 for shot in task.work.shots)
+    if task.info.kind != "image":
+        start, end = task.span
         warnings += join_segments(
-            job.work.segments(),
-            job.info,
-            job.target,
-            job.output,
+            task.work.segments(),
+            task.info,
+            task.target,
+            task.output,
             start=start,
             stop=end,
-            metadata={"comment": _comment(job)},
+            metadata={"comment": _comment(task)},
         )
-    job.work.remove()
-    job.meter.frames_total = frames
-    job.meter.finish()
-    height, width = job.geometry.output
+    task.work.remove()
+    task.meter.frames_total = frames
+    task.meter.finish()
+    height, width = task.geometry.output
     return Result(
-        output=job.output,
+        output=task.output,
         width=width,
         height=height,
         frames=frames,
-        shots=tuple(shot.first for shot in job.work.shots),
-        model=job.model.choice.name,
-        precision=_name_of(job.model.dtype),
-        plan=job.plan.describe(),
-        elapsed_s=job.meter.elapsed_s,
+        shots=tuple(shot.first for shot in task.work.shots),
+        model=task.model.choice.name,
+        precision=_name_of(task.model.dtype),
+        plan=task.plan.describe(),
+        elapsed_s=task.meter.elapsed_s,
         warnings=tuple(dict.fromkeys(warnings)),
-        stage_s=job.meter.stage_s,
-        stage_frames=job.meter.stage_frames,
+        stage_s=task.meter.stage_s,
+        stage_frames=task.meter.stage_frames,
     )

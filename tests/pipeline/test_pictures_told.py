@@ -7,7 +7,7 @@ import pytest
 
 from seedvr_engine.pipeline.messages import Pair, Progress
 from seedvr_engine.pipeline.restore import restore
-from seedvr_engine.pipeline.stages import Viewer
+from seedvr_engine.pipeline.task import Viewer
 from tests.pipeline.runs import PREVIEW, clip, frames_of
 
 

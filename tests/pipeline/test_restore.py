@@ -243,6 +243,24 @@ def test_weights_that_find_no_room_on_the_device_wait_in_host_memory(shot, whole
     assert np.abs(frames_of(tmp_path / "out.mkv") - whole).max() <= 1
 
 
+def test_a_kept_model_serves_the_next_restoration_and_no_other(shot, whole, tmp_path, monkeypatch):
+    loaded = []
+    load = model.load_dit
+    monkeypatch.setattr(model, "load_dit", lambda *arguments: loaded.append(1) or load(*arguments))
+    try:
+        for name in ("a.mkv", "b.mkv"):
+            restore(shot, tmp_path / name, SMALL, plan=PLAN, keep_model=True)
+            assert np.abs(frames_of(tmp_path / name) - whole).max() <= 1
+        assert len(loaded) == 1
+        on_host = replace(PLAN, weight_place="host")
+        restore(shot, tmp_path / "c.mkv", SMALL, plan=on_host, keep_model=True)
+        restore(shot, tmp_path / "d.mkv", PREVIEW, plan=PLAN, keep_model=True)
+        restore(shot, tmp_path / "e.mkv", SMALL, plan=PLAN)
+        assert len(loaded) == 3
+    finally:
+        model.drop()
+
+
 def test_where_nothing_saves_enough_memory_the_error_says_what_to_do(tmp_path):
     source = clip(tmp_path / "film.mp4", (3,))
 

@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from seedvr_engine.errors import UsageError
-from seedvr_engine.pipeline.stages import frames_of, latents_of, stretches
+from seedvr_engine.pipeline.counts import frames_of, latents_of
+from seedvr_engine.pipeline.stages.restore import stretches
 from seedvr_engine.pipeline.work import Latents, Shot, Work, work_key
 
 
