@@ -1,7 +1,6 @@
 """What a worker does beside restoring: it renews its lease, tells its progress, sees when to stop."""
 
 import logging
-import sqlite3
 import threading
 import time
 from pathlib import Path
@@ -66,7 +65,7 @@ class Beat:
                 self._write_pictures()
             except LostJob:
                 self._stop("lost")
-            except (sqlite3.OperationalError, OSError):
+            except Exception:
                 # A disk that is full now may have room again; the lease says how long that may take.
                 _log.exception("the state could not be written")
 

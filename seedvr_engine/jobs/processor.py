@@ -2,7 +2,6 @@
 
 import logging
 import os
-import sqlite3
 import threading
 import time
 import uuid
@@ -81,12 +80,14 @@ class SeedVRProcessor:
     def stop(self) -> None:
         """Ends the worker and lets go of the data folder; a job under way goes on after the next start."""
         self._stopping.set()
-        if self._thread is not None:
-            self._thread.join(_STOP_S)
-            self._thread = None
-            self._supervisor.stop()
         self._notify()
-        self._lock.release()
+        try:
+            if self._thread is not None:
+                self._thread.join(_STOP_S)
+                self._thread = None
+                self._supervisor.stop()
+        finally:
+            self._lock.release()
 
     def check_available_models(self) -> list[ModelStatus]:
         """Every model that can be chosen, present or not."""
@@ -205,7 +206,8 @@ class SeedVRProcessor:
         deadline = time.monotonic() + _STOP_S
         while self._store.is_running(job_id) and time.monotonic() < deadline:
             time.sleep(_LOOK_S)
-        self._remove(self._store.job(job_id))
+        self._store.remove(job_id)
+        self._inputs.remove_unused()
 
     def foresee(self, input: Path | StoredInput, options: Options) -> Estimate:
         """What restoring an input will be and how long it will take, from what this machine was seen to do.
@@ -265,11 +267,6 @@ class SeedVRProcessor:
                 remedy="Choose a smaller size.",
             )
 
-    def _remove(self, job: Job) -> None:
-        output = self._store.delete(job.id)
-        self._folders.remove(job.id, job.kind, output)
-        self._inputs.remove_unused()
-
     def _supervise(self) -> None:
         assert self._database is not None
         connection = self._database.connection()
@@ -286,21 +283,18 @@ class SeedVRProcessor:
                 if time.monotonic() - cleaned > _CLEAN_S:
                     cleaned = time.monotonic()
                     self._clean()
-            except (sqlite3.OperationalError, OSError):
-                # A disk that is full now may have room again.
+            except Exception:
+                # Whatever it was, a full disk most likely: without this thread no job would ever run again.
                 _log.exception("supervising failed; it goes on")
 
     def _clean(self) -> None:
         """Removes what has been kept long enough."""
+        days = self.settings.keep_results_days
+        if days:
+            for job in self._store.finished_before(time.time() - days * _DAY_S):
+                _log.info("removed, as results are kept %g days", days, extra={"job": job.id})
+                self._store.remove(job.id)
         self._inputs.remove_unused()
-        if self.settings.keep_results_days:
-            for job in self._store.finished_before(time.time() - self.settings.keep_results_days * _DAY_S):
-                _log.info(
-                    "removed, as results are kept %g days",
-                    self.settings.keep_results_days,
-                    extra={"job": job.id},
-                )
-                self._remove(job)
 
     def _notify(self) -> None:
         with self._changed:

@@ -156,13 +156,15 @@ class JobStore:
                 _update(connection, job_id, fresh)
         return self.job(job_id)
 
-    def delete(self, job_id: str) -> str:
-        """Forgets a job that is not running; returns the name of its result. Raises UnknownJobError."""
-        with self._database.transaction() as connection:
-            row = connection.execute("DELETE FROM jobs WHERE id = ? RETURNING output", (job_id,)).fetchone()
+    def remove(self, job_id: str) -> None:
+        """Removes a job that is not running: result, kept work, folder, row. Raises UnknownJobError."""
+        select = "SELECT kind, output FROM jobs WHERE id = ?"
+        row = self._database.connection().execute(select, (job_id,)).fetchone()
         if row is None:
             raise _unknown()
-        return str(row["output"])
+        # Files first: after a crash in between there is still a job by which to remove the rest.
+        self._folders.remove(job_id, row["kind"], row["output"])
+        self._database.connection().execute("DELETE FROM jobs WHERE id = ?", (job_id,))
 
     def is_running(self, job_id: str) -> bool:
         """Whether a worker has the job now."""

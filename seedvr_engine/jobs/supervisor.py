@@ -20,8 +20,9 @@ from seedvr_engine.settings import Settings, variable_of
 
 WorkerState = Literal["off", "starting", "idle", "busy"]
 
-# A worker that was asked to stop has so long; with what ending it takes, 3 s are not exceeded.
-PATIENCE_S = 1.5
+# A worker that was asked to stop has so long. Whoever cancels waits no more than 3 s, with what ending it takes;
+# at the time limit nobody waits, and a worker that stops by itself keeps its model.
+PATIENCE_S = {"cancel": 1.5, "time_limit": 10.0}
 # After a computer's sleep every lease has run out, and a living worker needs a moment to renew its own.
 _SECOND_LOOK_S = 3.0
 _MOST_FAILED_STARTS = 3
@@ -58,7 +59,7 @@ class Supervisor:
             if self._launcher is None:
                 _log.warning("its worker is gone", extra={"job": running.id})
                 self._store.requeue(running, died=True)
-            elif running.stop_at is not None and time.time() - running.stop_at > PATIENCE_S:
+            elif self._is_deaf(running):
                 _log.info("the worker did not stop by itself and is ended", extra={"job": running.id})
                 self._end_processes()
                 self._store.stopped(running)
@@ -82,6 +83,12 @@ class Supervisor:
         if self._store.running():
             return "busy"
         return "idle" if self._has_begun() else "starting"
+
+    def _is_deaf(self, running: Running) -> bool:
+        """Whether it was asked to stop and had time enough."""
+        if running.stop_at is None or running.stop_reason is None:
+            return False
+        return time.time() - running.stop_at > PATIENCE_S[running.stop_reason]
 
     def _is_silent(self, running: Running) -> bool:
         """Whether a lease ran out, and still is when looked at a second time."""

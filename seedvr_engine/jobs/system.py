@@ -3,11 +3,9 @@
 import shutil
 from dataclasses import dataclass
 
-import psutil
-
 from seedvr_engine.jobs.folders import Folders
 from seedvr_engine.jobs.supervisor import WorkerState
-from seedvr_engine.pipeline.machine import driver_version, free_bytes, gpus
+from seedvr_engine.pipeline.machine import driver_version, free_bytes, gpus, host_bytes, host_free_bytes
 
 
 @dataclass(frozen=True)
@@ -37,13 +35,13 @@ class SystemStatus:
 
 def system_status(folders: Folders, worker: WorkerState, counts: dict[str, int]) -> SystemStatus:
     """Asks the machine; GPUs through NVML, which takes none of their memory."""
-    memory, disk = psutil.virtual_memory(), shutil.disk_usage(folders.outputs)
+    disk = shutil.disk_usage(folders.outputs)
     cards = tuple(GpuStatus(gpu.name, gpu.label, gpu.total_bytes, free_bytes(gpu)) for gpu in gpus())
     return SystemStatus(
         cards,
         driver_version(),
-        memory.total,
-        memory.available,
+        host_bytes(),
+        host_free_bytes(),
         disk.total,
         disk.free,
         worker,

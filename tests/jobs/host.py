@@ -13,10 +13,12 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
 
+from seedvr_engine.jobs import processes
 from seedvr_engine.jobs.database import Database
 from seedvr_engine.jobs.folders import Folders, work_folders
 from seedvr_engine.jobs.messages import Job, Kind
@@ -27,6 +29,8 @@ from tests.jobs.stored import settings_in
 
 PATIENCE_S = 120.0
 SMALL = Options(model="preview", size="64x48", container="mkv", codec="ffv1")
+# A second or two of work, so that every moment lasts.
+HOSTED = replace(SMALL, size="128x96")
 
 
 class Host:
@@ -87,11 +91,9 @@ class Outside:
 
     def worker(self) -> psutil.Process | None:
         """The worker itself, not its launcher."""
-        for process in processes_of(self.root):
-            if (
-                "seedvr_engine.jobs.worker" in process.cmdline()
-                and "torch.distributed.run" not in process.cmdline()
-            ):
+        for pid, create_time in self.jobs.workers():
+            process = processes.find(pid, create_time)
+            if process is not None and "torch.distributed.run" not in process.cmdline():
                 return process
         return None
 
@@ -105,13 +107,15 @@ class Outside:
     def freeze(self, moment: Callable[[], object], what: str = "the moment") -> psutil.Process:
         """Stops the worker in a moment of its work."""
         while True:
-            self.wait(moment, what, pause_s=0.001)
+            self.wait(lambda: self.worker() or moment(), "a worker")
             worker = self.worker()
             assert worker is not None
-            worker.suspend()
-            if moment():
-                return worker
-            worker.resume()
+            self.wait(lambda: moment() or not worker.is_running(), what, pause_s=0.001)  # noqa: B023
+            if worker.is_running():
+                worker.suspend()
+                if moment():
+                    return worker
+                worker.resume()
 
     @contextmanager
     def writing_blocked(self) -> Iterator[None]:
@@ -150,7 +154,7 @@ def main() -> None:
     for line in sys.stdin:
         asked = json.loads(line)
         moment_s = None if asked["kind"] == "full" else 0.5
-        job = processor.process_video(Path(asked["path"]), SMALL, kind=asked["kind"], moment_s=moment_s)
+        job = processor.process_video(Path(asked["path"]), HOSTED, kind=asked["kind"], moment_s=moment_s)
         _say(job.id)
     processor.stop()
 

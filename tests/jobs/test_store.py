@@ -210,7 +210,7 @@ def test_too_many_jobs_are_refused_in_all_and_of_one_owner(stored):
 
 
 def test_an_unknown_job_is_told(stored):
-    for call in (stored.jobs.job, stored.jobs.cancel, stored.jobs.resume, stored.jobs.delete):
+    for call in (stored.jobs.job, stored.jobs.cancel, stored.jobs.resume, stored.jobs.remove):
         with pytest.raises(UnknownJobError):
             call("none")
 
@@ -219,10 +219,10 @@ def test_an_input_is_kept_once_and_goes_with_its_last_job(stored):
     first, second = stored.add(), stored.add()
     assert first.input.path == second.input.path
     assert len(list(stored.folders.inputs.iterdir())) == 1
-    stored.jobs.delete(first.id)
+    stored.jobs.remove(first.id)
     stored.inputs.remove_unused()
     assert second.input.path.exists()
-    stored.jobs.delete(second.id)
+    stored.jobs.remove(second.id)
     stored.inputs.remove_unused()
     assert list(stored.folders.inputs.iterdir()) == []
 
@@ -230,7 +230,7 @@ def test_an_input_is_kept_once_and_goes_with_its_last_job(stored):
 def test_an_input_that_is_held_stays_until_it_is_released(stored):
     kept = stored.input(holder="upload:1")
     job = stored.add()
-    stored.jobs.delete(job.id)
+    stored.jobs.remove(job.id)
     stored.inputs.remove_unused()
     assert kept.path.exists()
     stored.inputs.release(kept.hash, "upload:1")
