@@ -20,8 +20,8 @@ from seedvr_engine.settings import Settings, variable_of
 
 WorkerState = Literal["off", "starting", "idle", "busy"]
 
-# A worker that was asked to stop has so long. Whoever cancels waits no more than 3 s, with what ending it takes;
-# at the time limit nobody waits, and a worker that stops by itself keeps its model.
+# A worker that was asked to stop has so long. Whoever cancels waits no more than 3 s, what ending it takes
+# included; at the time limit nobody waits, and a worker that stops by itself keeps its model.
 PATIENCE_S = {"cancel": 1.5, "time_limit": 10.0}
 # After a computer's sleep every lease has run out, and a living worker needs a moment to renew its own.
 _SECOND_LOOK_S = 3.0
