@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from seedvr_engine.jobs.folders import remove_path
+from seedvr_engine.jobs.folders import remove_path, work_folders
 from seedvr_engine.jobs.messages import Job
 from seedvr_engine.media.info import MediaInfo
 from seedvr_engine.media.probe import probe
@@ -25,6 +25,7 @@ from seedvr_engine.pipeline.size import Geometry
 
 CLIP_S = 2.0
 _QUALITY = 90
+_RESTORED = "restored.mkv"
 
 Restore = Callable[[Path, Options], Result]
 
@@ -44,15 +45,22 @@ def make_preview(
     part = excerpt(
         info, job.options, job.moment_s or 0.0, CLIP_S if job.kind == "clip" else None, time_factor
     )
-    restored = folder / "restored.mkv"
+    restored = folder / _RESTORED
     result = _known(restored) if restored.exists() else restore(restored, _options(job, part))
     pairs = _pairs(info, part, shape, restored)
     if job.kind == "clip":
         output = _write_clips(info, part, shape, pairs, folder)
     else:
         output = _write_pictures(info, pairs, folder)
-    remove_path(restored)
+    remove_scratch(folder)
     return replace(result, output=output, frames=part.shown_stop - part.shown)
+
+
+def remove_scratch(folder: Path) -> None:
+    """Removes what a preview is made by, once it is made, or an earlier run has left."""
+    restored = folder / _RESTORED
+    for path in (restored, *work_folders(restored), *folder.glob("*.segment")):
+        remove_path(path)
 
 
 def _options(job: Job, part: Excerpt) -> Options:
@@ -123,5 +131,4 @@ def _write_clips(
     for segment in segments:
         output = segment.with_suffix(".mp4")
         join_segments([segment], info, target, output, start=times[0], stop=stop)
-        remove_path(segment)
     return folder / "after.mp4"

@@ -17,7 +17,7 @@ from seedvr_engine.jobs.claims import Claim, Claims, LostJob
 from seedvr_engine.jobs.folders import Folders, remove_path, work_folders
 from seedvr_engine.jobs.messages import JobError, State
 from seedvr_engine.jobs.pictures import write_thumbnail
-from seedvr_engine.jobs.previews import make_preview
+from seedvr_engine.jobs.previews import make_preview, remove_scratch
 from seedvr_engine.jobs.rates import RateStore
 from seedvr_engine.jobs.store import time_limit_error
 from seedvr_engine.media.info import MediaInfo
@@ -75,6 +75,8 @@ class Runner:
             # A result has its name only when it is whole: an earlier run died just after that.
             for path in work_folders(output):
                 remove_path(path)
+            if job.kind != "full":
+                remove_scratch(output.parent)
             return _recognised(claim)
         forecast = foresee(info, job.options, output if job.kind == "full" else None)
         self._claims.tell(
