@@ -24,6 +24,7 @@ from seedvr_engine.server.examples import examples_router
 from seedvr_engine.server.guard import Guard
 from seedvr_engine.server.hosts import Hosts
 from seedvr_engine.server.jobs import jobs_router
+from seedvr_engine.server.pages import PageCache
 from seedvr_engine.server.system import system_router
 from seedvr_engine.server.tools import make_tools
 from seedvr_engine.server.tus import tus_router
@@ -72,6 +73,7 @@ def create_app(
     if tools is not None:
         app.router.routes.extend(tools.streamable_http_app().routes)
     _mount_page(app, settings, desk, visitors, sent)
+    app.add_middleware(PageCache)
     app.add_middleware(Guard, hosts=hosts, visitors=visitors, per_minute=settings.requests_per_minute)
     return app
 

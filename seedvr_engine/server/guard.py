@@ -41,7 +41,7 @@ class Guard:
             await send({"type": "websocket.close", "code": 1008})
             return
         request = Request(scope, receive)
-        path = _route_path(scope)
+        path = route_path(scope)
         if path == "/healthz" and request.method in ("GET", "HEAD"):
             await self._app(scope, receive, send)
             return
@@ -122,7 +122,7 @@ class Guard:
         return f"{name}={value}; Path=/; Max-Age={COOKIE_S}; HttpOnly; SameSite=Lax{secure}"
 
 
-def _route_path(scope: Scope) -> str:
+def route_path(scope: Scope) -> str:
     """The path below the root path, as the routes see it."""
     path, root = str(scope["path"]), scope.get("root_path", "")
     return path[len(root) :] if root and path.startswith(f"{root}/") else path
