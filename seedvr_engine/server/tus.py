@@ -165,7 +165,9 @@ def tus_router(uploads: Uploads) -> APIRouter:
         async with writers.only(upload.id) as stop:
             upload = uploads.get(upload.owner, upload.id)
             if offset != upload.offset:
-                raise HTTPException(409, f"The next byte is {upload.offset}.")
+                # Browsers send a request anew by themselves when a line breaks; this one need not go on.
+                close = {"Connection": "close"}
+                raise HTTPException(409, f"The next byte is {upload.offset}.", headers=close)
             left = upload.size - offset
             async for piece in _pieces(request, stop):
                 left -= len(piece)

@@ -33,14 +33,18 @@ class UploadArea {
   }
 
   async start() {
-    this.input.addEventListener("change", () => {
-      this.take([...this.input.files]);
-      this.input.value = ""; // The same file may be chosen again.
-    });
+    this.input.addEventListener("change", () => this.takeChosen());
     this.catchDrops();
     window.addEventListener("online", () => this.files.forEach((file) => file.wake()));
+    this.zone.dataset.ready = "";
+    if (this.input.files.length) this.takeChosen(); // Somebody was quicker than this script.
     await this.restore();
     await this.showUnfinished();
+  }
+
+  takeChosen() {
+    this.take([...this.input.files]);
+    this.input.value = ""; // The same file may be chosen again.
   }
 
   catchDrops() {
