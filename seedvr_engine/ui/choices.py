@@ -5,6 +5,7 @@ from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from seedvr_engine.errors import UsageError
+from seedvr_engine.media.target import DEFAULT_QUALITY
 from seedvr_engine.pipeline.options import Options
 
 # Size as it is offered at first sight: what a person reads, and the option.
@@ -131,6 +132,8 @@ def options_of(values: Mapping[str, Any]) -> Options:
     for name in ("start", "end", "rate"):
         if name in chosen:
             chosen[name] = number(chosen[name], name)
+    if chosen.get("quality") == DEFAULT_QUALITY:
+        del chosen["quality"]
     if size:
         chosen["size"] = size
     return replace(Options(), **chosen)

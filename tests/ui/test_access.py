@@ -35,7 +35,7 @@ def test_axe_finds_no_serious_fault_on_the_main_states(visit: NewVisitor, clip: 
     expect(visitor.alert("No clip is chosen yet.")).to_be_visible()
     visitor.page.get_by_text("This machine and its models").click()
     expect(visitor.page.get_by_text("SeedVR2 7B sharp").first).to_be_visible()
-    visitor.button("Advanced").click()
+    visitor.open_advanced()
     visitor.choose(clip)
     assert serious_faults(visitor.page) == []
     visitor.restore()
@@ -51,7 +51,7 @@ def test_everything_fits_on_a_phone(visit: NewVisitor, clip: Path) -> None:
     visitor.open()
     assert_fits(visitor)
     visitor.choose(clip)
-    visitor.button("Advanced").click()
+    visitor.open_advanced()
     assert_fits(visitor)
     assert (visitor.button("Restore").bounding_box() or {})["height"] >= 44
     visitor.restore()

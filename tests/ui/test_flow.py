@@ -105,7 +105,7 @@ def test_width_and_height_keep_the_ratio(visit: NewVisitor, clip: Path) -> None:
     visitor = visit()
     visitor.open()
     visitor.choose(clip)
-    visitor.button("Advanced").click()
+    visitor.open_advanced()
     visitor.page.get_by_label("Width in pixels").press_sequentially("512")
     expect(visitor.page.get_by_label("Height in pixels")).to_have_value("384")
     expect(visitor.forecast).to_contain_text("512×384")

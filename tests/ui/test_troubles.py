@@ -32,7 +32,7 @@ def test_an_end_before_the_start_is_told_before_and_after_the_button(visit: NewV
     visitor = visit()
     visitor.open()
     visitor.choose(clip)
-    visitor.button("Advanced").click()
+    visitor.open_advanced()
     visitor.page.get_by_label("Start", exact=True).press_sequentially("0:03")
     visitor.page.get_by_label("End", exact=True).press_sequentially("2")
     expect(visitor.alert("does not come after the start")).to_contain_text("Choose a later end.")

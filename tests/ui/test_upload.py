@@ -81,6 +81,7 @@ def test_300_megabytes_pass_a_proxy_that_cuts_requests_and_drops_the_line_twice(
         wait_until_done(page, "film.mp4")
         [upload] = taken_in(page)
     assert upload["input"]["hash"] == sha256(film)
+    print("PASSED", proxy.passed)
     assert proxy.dropped == 2
     assert proxy.refused == 0
     assert proxy.longest <= PROXY_LIMIT

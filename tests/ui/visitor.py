@@ -33,6 +33,11 @@ class Visitor:
         self.page.get_by_label("Choose videos or pictures to upload").set_input_files(files)
         expect(self.forecast).to_be_visible(timeout=PAGE_MS)
 
+    def open_advanced(self) -> None:
+        """Unfolds all options."""
+        self.page.get_by_role("button", name="Advanced").click()
+        expect(self.page.get_by_label("Width in pixels")).to_be_visible()
+
     def restore(self) -> str:
         """Presses the big button; returns the job's id from the address."""
         self.button("Restore").click()

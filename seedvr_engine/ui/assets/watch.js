@@ -59,7 +59,7 @@ export function mount(root, props, watch, trigger) {
     slot("numbers").replaceChildren(...numbers(job).map(([name, value]) =>
       element("div", element("dt", name), element("dd", value))));
     slot("plan").textContent = job.plan || "";
-    slot("notes").textContent = (job.notes || []).filter((note) => note !== job.plan).join(" ");
+    slot("notes").textContent = (job.notes || []).filter((note) => !note.startsWith("Model:")).join(" ");
     document.title = queued ? `Waiting · ${job.name}` : `${Math.floor(100 * share)} % · ${job.name}`;
     if (!queued) pictures(job);
   }
