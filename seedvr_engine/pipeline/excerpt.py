@@ -59,14 +59,18 @@ def excerpt(
     last = shown
     if length_s is not None:
         last = max(shown, min(bisect_left(times, times[shown] + Fraction(str(length_s))), high) - 1)
-    begin = _shot_start(info, low, shown) if options.shots else low
+    begin = last_begin = _shot_start(info, low, shown) if options.shots else low
+    if options.shots and last > shown:
+        last_begin = next(reversed(_cuts(info, low, shown + 1, last + 1)), begin)
     first = begin + _whole(max(shown - _LEAD_FRAMES - begin, 0), time_factor)
-    stop = begin + math.ceil((last - begin) / time_factor) * time_factor + 1
+    stop = last_begin + math.ceil((last - last_begin) / time_factor) * time_factor + 1
     stop = min(stop, high)
     if options.shots:
         stop = next(iter(_cuts(info, low, last + 1, stop)), stop)
     end = times[stop] if stop < len(times) else times[-1] + 1
-    return Excerpt(first, stop, shown, last + 1, float(times[first] - zero), float(end - zero))
+    # Some files begin a little before 0, which no option can say.
+    start_s = max(0.0, float(times[first] - zero))
+    return Excerpt(first, stop, shown, last + 1, start_s, float(end - zero))
 
 
 def number_at(info: MediaInfo, time: Fraction) -> int:
