@@ -170,3 +170,16 @@ def test_the_page_itself_is_there_and_loads_nothing_from_elsewhere(server):
 def test_a_browser_gets_the_cookie_with_the_page(server):
     answer = httpx.get(server.url)
     assert "HttpOnly" in answer.headers["set-cookie"]
+
+
+def test_a_page_that_is_kept_is_right_for_everyone_who_asks(server):
+    first, second = httpx.get(server.url), httpx.get(f"{server.url}/?job=abc&deep_link=x")
+    assert first.headers["set-cookie"] != second.headers["set-cookie"]
+    assert first.text == second.text
+    assert first.headers["content-encoding"] == "gzip"
+    assert httpx.get(server.url, headers={"Accept-Encoding": "identity"}).text == first.text
+    port = server.url.rpartition(":")[2]
+    other = httpx.get(server.url, headers={"Host": f"localhost:{port}"}).text
+    assert f"http://localhost:{port}" in other
+    assert f"http://127.0.0.1:{port}" in first.text
+    assert f"http://127.0.0.1:{port}" not in other

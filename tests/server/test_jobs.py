@@ -6,6 +6,7 @@ import zipfile
 from pathlib import Path
 
 import httpx
+import psutil
 import pytest
 
 from tests.server.serving import Server, serving, small_clip, submit, wait_for
@@ -210,3 +211,17 @@ def test_an_operator_sees_health_and_numbers(visitor, done):
     assert 'seedvr_jobs{state="done"}' in numbers
     assert "seedvr_disk_free_bytes" in numbers
     assert "seedvr_worker_up" in numbers
+
+
+@pytest.mark.slow
+def test_the_servers_memory_stays_flat_over_many_jobs(server, visitor, clip):
+    process = psutil.Process(server.process.pid)
+    weights = []
+    for number in range(25):
+        job = submit(visitor, clip, seed=1000 + number)["id"]
+        with visitor.stream("GET", f"/api/jobs/{job}/events") as events:
+            assert any('"state":"done"' in line for line in events.iter_lines())
+        visitor.get("/")
+        weights.append(process.memory_info().rss)
+    # The first five fill caches.
+    assert weights[-1] - weights[4] < 5_000_000
