@@ -46,18 +46,37 @@ def partition(grid: Grid, size: Grid, shifted: bool) -> list[Window]:
 
 def count_shapes(grid: Grid, size: Grid, shifted: bool) -> Counter[Grid]:
     """How many windows of each shape `partition` cuts: a long shot has millions, of a dozen shapes."""
-    axes = (
-        Counter(end - start for start, end in _spans(n, s, shifted)) for n, s in zip(grid, size, strict=True)
-    )
+    axes = (_lengths(n, s, shifted) for n, s in zip(grid, size, strict=True))
     shapes = product(*(axis.items() for axis in axes))
     return Counter({(t, h, w): times * rows * columns for (t, times), (h, rows), (w, columns) in shapes})
 
 
 def _spans(length: int, size: int, shifted: bool) -> list[tuple[int, int]]:
-    offset = 0.5 if shifted and size < length else 0.0
-    count = math.ceil(length / size + offset)
-    bounds = [min(max(int((i - offset) * size), 0), length) for i in range(count + 1)]
+    offset, count = _cut(length, size, shifted)
+    bounds = [_bound(i, length, size, offset) for i in range(count + 1)]
     return [(a, b) for a, b in pairwise(bounds) if b > a]
+
+
+def _lengths(length: int, size: int, shifted: bool) -> Counter[int]:
+    """How many of `_spans` are how long, without a list of them: all but the first and the last are whole."""
+    offset, count = _cut(length, size, shifted)
+    if count <= 2:
+        return Counter(end - start for start, end in _spans(length, size, shifted))
+    lengths = Counter({size: count - 2})
+    lengths[_bound(1, length, size, offset)] += 1
+    lengths[length - _bound(count - 1, length, size, offset)] += 1
+    del lengths[0]
+    return lengths
+
+
+def _cut(length: int, size: int, shifted: bool) -> tuple[float, int]:
+    """By how many windows the first bound lies before the start, and how many windows there are."""
+    offset = 0.5 if shifted and size < length else 0.0
+    return offset, math.ceil(length / size + offset)
+
+
+def _bound(index: int, length: int, size: int, offset: float) -> int:
+    return min(max(int((index - offset) * size), 0), length)
 
 
 @dataclass(frozen=True)
