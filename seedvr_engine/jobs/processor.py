@@ -26,7 +26,7 @@ from seedvr_engine.media.info import MediaInfo
 from seedvr_engine.media.probe import probe
 from seedvr_engine.pipeline.estimate import Estimate, estimate, kind_of
 from seedvr_engine.pipeline.forecast import foresee, frames_expected, output_path
-from seedvr_engine.pipeline.options import DEFAULT_SIZE, Options
+from seedvr_engine.pipeline.options import DEFAULT_SIZE, LONGEST_S, Options
 from seedvr_engine.pipeline.size import Size, geometry
 from seedvr_engine.settings import Settings, get_settings
 
@@ -131,8 +131,7 @@ class SeedVRProcessor:
         if not self._inputs.is_there(stored):
             raise InputError(f"{stored.name} is no longer here.", remedy="Upload it again.")
         info = self._checked(stored.path, stored.name)
-        if kind == "clip" and info.kind == "image":
-            raise UsageError("A picture has no two seconds.", remedy="Preview the picture itself.")
+        _check_preview(kind, moment_s, info)
         # Told now rather than when its turn comes: a format or size that cannot be made.
         suffix = output_path(info, options, None).suffix
         self._check_output_size(info, options)
@@ -300,6 +299,14 @@ class SeedVRProcessor:
         with self._changed:
             self._changes += 1
             self._changed.notify_all()
+
+
+def _check_preview(kind: Kind, moment_s: float | None, info: MediaInfo) -> None:
+    if kind == "clip" and info.kind == "image":
+        raise UsageError("A picture has no two seconds.", remedy="Preview the picture itself.")
+    # Not a number is no such number either.
+    if moment_s is not None and not 0 <= moment_s <= LONGEST_S:
+        raise UsageError(f"The moment is {moment_s} s.", remedy="Choose one within the clip.")
 
 
 @cache

@@ -175,6 +175,8 @@ def test_what_cannot_be_restored_is_refused_at_once(processor, film, tmp_path):
         processor.add_input(text, "My notes.mp4")
     with pytest.raises(UsageError):
         processor.process_video(film, replace(SMALL, container="webm"))
+    with pytest.raises(UsageError, match="The moment is nan"):
+        processor.process_video(film, SMALL, kind="frame", moment_s=float("nan"))
     with pytest.raises(UsageError, match="million pixels"):
         processor.process_video(film, replace(SMALL, size="16384x12288"))
 
