@@ -7,8 +7,8 @@ from seedvr_engine.pipeline.estimate import COMPUTING, Estimate
 from seedvr_engine.pipeline.messages import Stage
 
 # How much a prediction weighs beside what this run shows, as a share of the clip: what was measured before
-# holds for long, a guess yields at once.
-_TRUST_MEASURED, _TRUST_GUESS = 0.25, 0.01
+# holds against a slow start, a guess yields at once; neither holds for long where other programs come or go.
+_TRUST_MEASURED, _TRUST_GUESS = 0.08, 0.01
 # The share of a run that has to be seen before a guess becomes a promise.
 _SEEN_SHARE = 0.01
 

@@ -16,7 +16,7 @@ from seedvr_engine.pipeline.pace import Pace, Standing
 
 _INTERVAL_S = 0.2
 # A step may take long; somebody who watches wants a sign of life once a second.
-_SILENCE_S, _LOOK_S = 0.8, 0.1
+_SILENCE_S, _LOOK_S = 0.6, 0.1
 
 
 class Meter:

@@ -84,7 +84,7 @@ class Run:
 
 
 @pytest.mark.parametrize("shots", [1, 4])
-@pytest.mark.parametrize("slower", [1.0, 1.4])
+@pytest.mark.parametrize("slower", [1.0, 1.4, 2.0])
 def test_at_the_second_run_the_time_left_is_true_from_a_quarter_on(forecast, shots, slower):
     rates = measured(Run(forecast, None, shots=shots).result(), forecast)
     run = Run(forecast, rates, slower, shots)
