@@ -1,41 +1,24 @@
 """The page in a real browser, against the real server and worker, each in processes of their own."""
 
-import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser
 
 from tests.media.clips import scene, write_clip
 from tests.server.serving import Server, serving
+from tests.ui.browser import chromium
 from tests.ui.visitor import Visitor
-
-CHROMIUM = Path("/usr/bin/chromium")
-ARGUMENTS = (
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-)
 
 NewVisitor = Callable[..., Visitor]
 
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
-    """Chromium, as Debian ships it."""
-    if not CHROMIUM.exists():
-        if os.environ.get("CI") == "true":
-            pytest.fail("There is no /usr/bin/chromium, and CI tests the page.")
-        pytest.skip("There is no /usr/bin/chromium: `apt-get install chromium` brings it.")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(ARGUMENTS))
+    """One for all tests: a second one in the same process is more than Playwright's plain way allows."""
+    with chromium() as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="session")

@@ -42,7 +42,7 @@ def test_axe_finds_no_serious_fault_on_the_main_states(visit: NewVisitor, clip: 
     expect(visitor.progress).to_be_visible()
     assert serious_faults(visitor.page) == []
     visitor.wait_until_done()
-    expect(visitor.page.get_by_label("What was used")).to_be_visible()
+    expect(visitor.page.get_by_role("region", name="What was used")).to_be_visible()
     assert serious_faults(visitor.page) == []
 
 

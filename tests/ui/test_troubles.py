@@ -1,11 +1,13 @@
 """What goes wrong is said in words: what happened, what it means, what to do."""
 
+import re
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, expect
 
-from tests.server.serving import serving
+from tests.media.clips import scene, write_clip
+from tests.server.serving import Server, serving
 from tests.ui.conftest import NewVisitor
 from tests.ui.visitor import Visitor
 
@@ -33,8 +35,8 @@ def test_an_end_before_the_start_is_told_before_and_after_the_button(visit: NewV
     visitor.open()
     visitor.choose(clip)
     visitor.open_advanced()
-    visitor.page.get_by_label("Start", exact=True).press_sequentially("0:03")
-    visitor.page.get_by_label("End", exact=True).press_sequentially("2")
+    visitor.page.get_by_role("textbox", name=re.compile("^Start")).press_sequentially("0:03")
+    visitor.page.get_by_role("textbox", name=re.compile("^End")).press_sequentially("2")
     expect(visitor.alert("does not come after the start")).to_contain_text("Choose a later end.")
     visitor.button("Restore").click()
     expect(visitor.page.locator("#sv-start-trouble").get_by_role("alert")).to_contain_text("later end")
@@ -49,27 +51,25 @@ def test_a_job_that_is_gone_is_told_and_leads_back(visit: NewVisitor) -> None:
     assert "job=" not in visitor.page.url
 
 
-def test_a_failed_job_says_why_and_its_technical_part_is_folded(visit: NewVisitor, clip: Path) -> None:
+def test_a_failed_job_says_why_and_its_technical_part_is_folded(
+    visit: NewVisitor, server: Server, long_clip: Path, tmp_path: Path
+) -> None:
+    lost = write_clip(tmp_path / "lost.mp4", scene(9, 5, (48, 64)))
     visitor = visit()
-    visitor.open()
-    answer = visitor.context.request.post(
-        "/api/jobs",
-        headers={"origin": visitor.url},
-        multipart={
-            "file": {"name": "garden.mp4", "mimeType": "video/mp4", "buffer": clip.read_bytes()},
-            "options": '{"model": "3b"}',
-        },
-    )
-    assert answer.status == 201, answer.text()
-    visitor.open(f"/?job={answer.json()['id']}")
-    alert = visitor.alert("The model is not ready")
+    before = visitor.start(long_clip)
+    job = visitor.submit(lost.name, lost.read_bytes())
+    visitor.lose_inputs(server.folder, job)
+    visitor.context.request.post(f"/api/jobs/{before}/cancel", headers={"origin": visitor.url})
+    visitor.open(f"/?job={job}")
+    alert = visitor.alert("This file could not be used")
     expect(alert).to_be_visible(timeout=60_000)
+    expect(visitor.page.get_by_role("heading", name="Not restored: lost.mp4")).to_be_visible()
     expect(alert.locator("pre")).to_be_hidden()
     alert.get_by_text("Technical details").click()
-    expect(alert.locator("pre")).to_contain_text("code: checkpoint")
+    expect(alert.locator("pre")).to_contain_text("code: input")
     expect(visitor.button("Try again")).to_be_visible()
     visitor.button("Change settings").click()
-    expect(visitor.page.get_by_label("Chosen clips").get_by_text("garden.mp4")).to_be_visible()
+    expect(visitor.page.get_by_label("Chosen clips").get_by_text("lost.mp4")).to_be_visible()
 
 
 @pytest.mark.slow

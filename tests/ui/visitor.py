@@ -89,6 +89,27 @@ class Visitor:
         """A visible card about a failure that says this."""
         return self.page.get_by_role("alert").filter(has_text=text).first
 
+    def submit(self, name: str, data: bytes, options: str = "{}") -> str:
+        """A job of this visitor's, without the page."""
+        answer = self.context.request.post(
+            "/api/jobs",
+            headers={"origin": self.url},
+            multipart={
+                "file": {"name": name, "mimeType": "video/mp4", "buffer": data},
+                "options": options,
+            },
+        )
+        assert answer.status == 201, answer.text()
+        return str(answer.json()["id"])
+
+    def lose_inputs(self, folder: Path, job: str | None = None) -> None:
+        """Removes the files behind a job, or behind all, from the server's disk, as a careless person might."""
+        digest = self.context.request.get(f"/api/jobs/{job}").json()["input"]["hash"] if job else ""
+        lost = list((folder / "data" / "inputs").glob(f"{digest}*"))
+        assert lost
+        for path in lost:
+            path.unlink()
+
     def leave(self) -> None:
         """Stops whatever is left running, and closes the browser profile."""
         self.context.set_offline(False)
