@@ -1,7 +1,8 @@
 """What a command line names: files, and everything worth restoring in folders, and where results go."""
 
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from seedvr_engine.errors import InputError, UsageError
@@ -17,10 +18,15 @@ _RESTORED = "_restored"
 
 @dataclass(frozen=True)
 class Source:
-    """One input. below: its folder inside of the folder that was named; None where the file itself was."""
+    """One input.
+
+    below: its folder inside of the folder that was named; None where the file itself was. name: what its
+    result is named after; None for its own name without the suffix.
+    """
 
     path: Path
     below: Path | None = None
+    name: str | None = None
 
 
 def named_sources(inputs: Sequence[Path], *, as_sequences: bool) -> list[Source]:
@@ -32,7 +38,18 @@ def named_sources(inputs: Sequence[Path], *, as_sequences: bool) -> list[Source]
     found: list[Source] = []
     for path in inputs:
         found += _inside(path) if path.is_dir() and not as_sequences else [Source(path)]
-    return found
+    return found if as_sequences else _told_apart(found)
+
+
+def _told_apart(sources: Sequence[Source]) -> list[Source]:
+    """Names results so that `a.mov` and `a.mp4` of one folder do not get the same: with their suffixes."""
+    together = Counter((path.parent, path.stem) for path in {source.path for source in sources})
+    return [
+        replace(source, name=source.path.name)
+        if together[source.path.parent, source.path.stem] > 1
+        else source
+        for source in sources
+    ]
 
 
 def _inside(folder: Path) -> list[Source]:

@@ -105,7 +105,9 @@ def restore(
         except SeedVRError as error:
             reporter.failed(None, error)
             raise typer.Exit(error.exit_code) from None
-        one = partial(_restore_one, options, sequence, reporter, interrupted, overwrite, skip_existing)
+        one = partial(
+            _restore_one, options, sequence, reporter, interrupted, overwrite, skip_existing, len(sources) > 1
+        )
         into_folder = is_batch(inputs, output, as_sequences=sequence is not None)
         code = _restore_all(sources, output, into_folder, one, reporter)
     raise typer.Exit(code)
@@ -115,7 +117,7 @@ def _restore_all(
     sources: list[Source],
     output: Path | None,
     into_folder: bool,
-    one: Callable[[Path, Path | None, Path | None], Outcome],
+    one: Callable[[Source, Path | None, Path | None], Outcome],
     reporter: Reporter,
 ) -> int:
     """Restores input after input, whatever becomes of those before; returns the last failure's exit code."""
@@ -124,9 +126,9 @@ def _restore_all(
     for source in sources:
         try:
             if output is not None and into_folder:
-                outcomes.append(one(source.path, None, folder_for(source, output)))
+                outcomes.append(one(source, None, folder_for(source, output)))
             else:
-                outcomes.append(one(source.path, output, None))
+                outcomes.append(one(source, output, None))
         except Cancelled as error:
             reporter.failed(source.path, error)
             return error.exit_code
@@ -159,7 +161,8 @@ def _restore_one(
     interrupted: threading.Event,
     overwrite: bool,
     skip_existing: bool,
-    source: Path,
+    keep_model: bool,
+    source: Source,
     place: Path | None,
     folder: Path | None,
 ) -> Outcome:
@@ -171,25 +174,28 @@ def _restore_one(
     from seedvr_engine.pipeline.forecast import output_path
     from seedvr_engine.pipeline.restore import restore
 
-    reporter.begin(source)
-    info = _probe(source, sequence)
+    reporter.begin(source.path)
+    info = _probe(source.path, sequence)
     output = output_path(info, options, place)
+    if source.name is not None:
+        output = output.with_name(f"{source.name}_restored{output.suffix}")
     if folder is not None:
         output = folder / output.name
     if skip_existing and output.exists():
         reporter.close()
-        reporter.skipped(source, output)
+        reporter.skipped(source.path, output)
         return "skipped"
     result = restore(
-        source,
+        source.path,
         output,
         options,
         on_progress=reporter.progress,
         cancelled=interrupted.is_set,
         overwrite=overwrite,
         info=info,
+        keep_model=keep_model,
     )
-    reporter.done(source, result)
+    reporter.done(source.path, result)
     return "done"
 
 

@@ -3,7 +3,7 @@
 import heapq
 from array import array
 from bisect import bisect_left
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from fractions import Fraction
@@ -23,6 +23,7 @@ from seedvr_engine.media.keep import holds
 from seedvr_engine.media.opening import open_media, output_errors
 from seedvr_engine.media.pictures import join_pictures, remove
 from seedvr_engine.media.target import Target
+from seedvr_engine.media.whole import give_name
 
 _MUXERS = {"mp4": "mp4", "mov": "mov", "mkv": "matroska", "webm": "webm"}
 # About the source's file, not about its content; the muxer writes its own.
@@ -45,13 +46,15 @@ def join_segments(
     start: Fraction | None = None,
     stop: Fraction | None = None,
     metadata: Mapping[str, str] | None = None,
+    check: Callable[[], None] = lambda: None,
 ) -> list[str]:
     """Makes the finished file of segments written by `SegmentWriter` with the same target, in order.
 
     Sound, subtitles, chapters and metadata come from the source as they are. start, stop: seconds on the
     source's clock; what lies outside is left out, and start becomes 0. Without start the source's clock is
     kept, except where its zero means nothing (MPEG streams): then its earliest stream starts at 0. metadata:
-    added to the source's.
+    added to the source's. check: called for every packet; an error that it raises ends the join, which then
+    leaves nothing behind.
     Returns a sentence for each stream that the container could not hold. The output gets its name when it is
     whole.
     Raises OutputError where the place cannot be written or is full, or the segments do not belong together.
@@ -65,8 +68,9 @@ def join_segments(
     part = output.with_name(output.name + ".part")
     with output_errors(output):
         try:
-            warnings = _write(segments, source, target, part, _Cut(origin, start, stop), metadata or {})
-            part.replace(output)
+            cut = _Cut(origin, start, stop)
+            warnings = _write(segments, source, target, part, cut, metadata or {}, check)
+            give_name(part, output)
         finally:
             remove(part)
     return warnings
@@ -122,6 +126,7 @@ def _write(
     part: Path,
     cut: _Cut,
     metadata: Mapping[str, str],
+    check: Callable[[], None],
 ) -> list[str]:
     timeline = _read_timeline(segments, target)
     with ExitStack() as stack:
@@ -141,6 +146,7 @@ def _write(
         if original is not None and kept:
             packets.append(_copied_packets(original, kept, cut, warnings))
         for packet in heapq.merge(*packets, key=_decode_second):
+            check()
             output.mux(packet)
     return warnings
 

@@ -20,17 +20,17 @@ _TIMES_HEAD = "# timestamp format v2"
 class PictureFolder:
     """Writes frames as 000001.png, 000002.png, ... into a folder made for them."""
 
-    def __init__(self, folder: Path, target: Target) -> None:
+    def __init__(self, folder: Path, target: Target, comment: str = "") -> None:
         remove(folder)
         folder.mkdir()
-        self._folder, self._target = folder, target
+        self._folder, self._target, self._comment = folder, target, comment
         self._times: list[float] = []
 
     def write(self, rgb: NDArray, time: Fraction) -> None:
         """rgb: (H, W, 3), uint8 or uint16 (kept with 16 bits); time: seconds."""
         depth = 16 if rgb.dtype == np.uint16 and self._target.bit_depth > 8 else 8
         path = self._folder / _name(len(self._times))
-        write_still(path, rgb, self._target.quality, bit_depth=depth)
+        write_still(path, rgb, self._target.quality, bit_depth=depth, comment=self._comment)
         self._times.append(float(time * 1000))
 
     def close(self, *, whole: bool = True) -> None:

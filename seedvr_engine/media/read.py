@@ -1,6 +1,6 @@
 """Reads frames one by one: upright, with square pixels, as RGB, with their exact times and true numbers."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -48,12 +48,14 @@ class Reader(Iterator[Frame]):
 
     A file that is cut off yields what there is, then ends; `warnings` says so. Damaged frames inside are
     skipped and counted there too. Raises InputError where not even one frame comes. `close` (or `with`)
-    frees the file early.
+    frees the file early. is_stopped: asked for every frame that is decoded and dropped on the way to `first`,
+    which can take long; frames end where it says so.
     """
 
     def __init__(self, info: MediaInfo, first: int = 0, stop: int | None = None) -> None:
         self.warnings: list[str] = []
         self._info, self._first, self._stop = info, first, stop
+        self.is_stopped: Callable[[], bool] = lambda: False
         self._may_seek = True
         self._frames = self._video_frames() if info.kind == "video" else self._picture_frames()
 
@@ -93,6 +95,8 @@ class Reader(Iterator[Frame]):
             if point is not None:
                 container.seek(point.keyframe_pts, stream=stream)
             for decoded in self._decode(container, stream):
+                if self.is_stopped():
+                    return
                 if point is not None:
                     if decoded.pts is None or decoded.pts < point.target_pts:
                         continue

@@ -36,6 +36,7 @@ PICTURE_SUFFIXES = {
     ".avif",
 }
 _EXIF_ORIENTATION_TAG = 0x0112
+_EXIF_DESCRIPTION_TAG = 0x010E
 
 
 def read_tags(path: Path) -> tuple[Orientation, bytes]:
@@ -66,13 +67,15 @@ def read_still(info: MediaInfo, path: Path | None = None) -> NDArray:
         return info.orientation.apply(to_rgb(frame))
 
 
-def write_still(path: Path, rgb: NDArray, quality: int, *, bit_depth: int = 8, icc: bytes = b"") -> None:
+def write_still(
+    path: Path, rgb: NDArray, quality: int, *, bit_depth: int = 8, icc: bytes = b"", comment: str = ""
+) -> None:
     """Writes one picture in the format of the path's suffix; it gets its name when it is whole.
 
     rgb: (H, W, 3), uint8 or uint16 (full scale). quality: 0 to 100, used by JPEG and WebP (100: lossless
     WebP).
     bit_depth: above 8, PNG and TIFF are written with 16 bits a component; JPEG and WebP hold 8.
-    icc: the source's colour profile (`MediaInfo.icc`), kept in all but TIFF.
+    icc, comment: the source's colour profile (`MediaInfo.icc`) and a sentence, kept in all but TIFF.
     Raises OutputError where the place cannot be written or is full.
     """
     suffix = path.suffix.lower()
@@ -80,7 +83,7 @@ def write_still(path: Path, rgb: NDArray, quality: int, *, bit_depth: int = 8, i
     part = path.with_name(path.name + ".part")
     with output_errors(path):
         try:
-            part.write_bytes(_encode_still(_to_depth(rgb, deep), suffix, quality, icc))
+            part.write_bytes(_encode_still(_to_depth(rgb, deep), suffix, quality, icc, comment))
             part.replace(path)
         finally:
             part.unlink(missing_ok=True)
@@ -94,9 +97,9 @@ def _to_depth(rgb: NDArray, deep: bool) -> NDArray:
     return rgb
 
 
-def _encode_still(rgb: NDArray, suffix: str, quality: int, icc: bytes) -> bytes:
+def _encode_still(rgb: NDArray, suffix: str, quality: int, icc: bytes, comment: str) -> bytes:
     if suffix in {".jpg", ".jpeg", ".webp"}:
-        return _encode_lossy(rgb, suffix, quality, icc)
+        return _encode_lossy(rgb, suffix, quality, icc, comment)
     # Pillow has no RGB with 16 bits; libav's PNG and TIFF encoders have both depths.
     codec, pixel_format = {
         (".png", np.uint8): ("png", "rgb24"),
@@ -112,25 +115,32 @@ def _encode_still(rgb: NDArray, suffix: str, quality: int, icc: bytes) -> bytes:
     frame = frame.reformat(format=pixel_format)
     frame.pts = 0
     picture = b"".join(bytes(packet) for packet in [*encoder.encode(frame), *encoder.encode(None)])
-    return _with_profile(picture, icc) if icc and codec == "png" else picture
+    if codec != "png":
+        return picture
+    if comment:
+        picture = _with_chunk(picture, b"iTXt" + b"Comment\0\0\0\0\0" + comment.encode())
+    return _with_chunk(picture, b"iCCP" + b"ICC profile\0\0" + zlib.compress(icc)) if icc else picture
 
 
-def _with_profile(png: bytes, icc: bytes) -> bytes:
-    """Puts an iCCP chunk behind a PNG's header (PNG specification, 11.3.2.3)."""
-    body = b"iCCP" + b"ICC profile\0\0" + zlib.compress(icc)
+def _with_chunk(png: bytes, body: bytes) -> bytes:
+    """Puts a chunk, its type first, behind a PNG's header (PNG specification, 11.3.2.3 and 11.3.3.4)."""
     chunk = struct.pack(">I", len(body) - 4) + body + struct.pack(">I", zlib.crc32(body))
     header_end = 8 + 25
     return png[:header_end] + chunk + png[header_end:]
 
 
-def _encode_lossy(rgb: NDArray, suffix: str, quality: int, icc: bytes) -> bytes:
-
-    buffer = io.BytesIO()
+def _encode_lossy(rgb: NDArray, suffix: str, quality: int, icc: bytes, comment: str) -> bytes:
+    buffer, exif = io.BytesIO(), Image.Exif()
+    if comment:
+        exif[_EXIF_DESCRIPTION_TAG] = comment
     image = Image.fromarray(rgb)
     if suffix == ".webp":
-        image.save(buffer, "WEBP", quality=quality, lossless=quality >= 100, method=4, icc_profile=icc)
+        image.save(
+            buffer, "WEBP", quality=quality, lossless=quality >= 100, method=4, icc_profile=icc, exif=exif
+        )
     else:
-        image.save(buffer, "JPEG", quality=quality, subsampling=0 if quality >= 90 else 2, icc_profile=icc)
+        subsampling = 0 if quality >= 90 else 2
+        image.save(buffer, "JPEG", quality=quality, subsampling=subsampling, icc_profile=icc, exif=exif)
     return buffer.getvalue()
 
 

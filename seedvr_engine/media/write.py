@@ -29,6 +29,7 @@ from seedvr_engine.media.opening import output_errors
 from seedvr_engine.media.pictures import PictureFolder, remove
 from seedvr_engine.media.still import write_still
 from seedvr_engine.media.target import Target, choose_target, container_of
+from seedvr_engine.media.whole import give_name
 
 __all__ = ["SegmentWriter", "Target", "choose_target", "container_of", "join_segments", "write_still"]
 
@@ -38,18 +39,21 @@ class SegmentWriter:
 
     The file (a folder where `target.codec` is "png") gets its name `path` when `close` has made it whole;
     until then it is `path` with ".part" behind. Leaving the block by an exception removes it.
+    comment: a sentence for every picture of a folder; a clip gets its own from the join.
     Raises OutputError where the place cannot be written or is full.
     """
 
-    def __init__(self, path: Path, target: Target) -> None:
+    def __init__(self, path: Path, target: Target, comment: str = "") -> None:
         self._path, self._target = path, target
         self._part = path.with_name(path.name + ".part")
         self._writer: _Writer | None = None
         self.frames = 0
-        make = PictureFolder if target.codec == "png" else _Video
         with output_errors(path):
             try:
-                self._writer = make(self._part, target)
+                if target.codec == "png":
+                    self._writer = PictureFolder(self._part, target, comment)
+                else:
+                    self._writer = _Video(self._part, target)
             except BaseException:
                 _remove_quietly(self._part)
                 raise
@@ -79,7 +83,7 @@ class SegmentWriter:
                 if self.frames == 0:
                     raise OutputError(f"{self._path.name} got no frames.", remedy="This is a bug; report it.")
                 remove(self._path)
-                self._part.replace(self._path)
+                give_name(self._part, self._path)
         finally:
             remove(self._part)
 

@@ -13,11 +13,19 @@ _POLL_S = 0.1
 class Prefetched(Generic[T]):
     """Iterates over what a generator, running in a thread of its own, produces ahead of need.
 
+    make: makes the generator; it is given a function that says when the generator should end early.
     ahead: how many items may wait. An exception of the generator is raised where its item would have come.
+    check: called while an item is waited for; an error that it raises ends the waiting.
     `close` stops the thread, which alone touches the generator.
     """
 
-    def __init__(self, make: Callable[[], Iterator[T]], ahead: int) -> None:
+    def __init__(
+        self,
+        make: Callable[[Callable[[], bool]], Iterator[T]],
+        ahead: int,
+        check: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._check = check
         self._queue: Queue[tuple[T | None, BaseException | None, bool]] = Queue(maxsize=ahead)
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, args=(make,), daemon=True)
@@ -25,7 +33,11 @@ class Prefetched(Generic[T]):
 
     def __iter__(self) -> Iterator[T]:
         while True:
-            item, error, last = self._queue.get()
+            try:
+                item, error, last = self._queue.get(timeout=_POLL_S)
+            except Empty:
+                self._check()
+                continue
             if error is not None:
                 raise error
             if last:
@@ -37,10 +49,10 @@ class Prefetched(Generic[T]):
         self._stopped.set()
         self._thread.join()
 
-    def _run(self, make: Callable[[], Iterator[T]]) -> None:
+    def _run(self, make: Callable[[Callable[[], bool]], Iterator[T]]) -> None:
         items: Iterator[T] = iter(())
         try:
-            items = make()
+            items = make(self._stopped.is_set)
             for item in items:
                 if not self._put((item, None, False)):
                     return

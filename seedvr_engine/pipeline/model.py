@@ -109,7 +109,11 @@ def load_model(choice: ModelChoice, device: torch.device, precision: str, *, wei
 
 
 def blocks_to_host(dit: DiT) -> None:
-    """Moves the transformer's blocks to host memory, pinned where there is a GPU, one tensor at a time."""
-    for parameter in dit.blocks.parameters():
-        host = parameter.data.to("cpu")
-        parameter.data = host.pin_memory() if torch.cuda.is_available() else host
+    """Moves the transformer's blocks to host memory, pinned where there is a GPU, one block at a time."""
+    for block in dit.blocks:
+        parameters = list(block.parameters())
+        sizes = [parameter.numel() for parameter in parameters]
+        # One piece of memory for the whole block: PyTorch rounds every pinned one up to a power of two.
+        host = torch.empty(sum(sizes), dtype=parameters[0].dtype, pin_memory=torch.cuda.is_available())
+        for parameter, part in zip(parameters, host.split(sizes), strict=True):
+            parameter.data = part.view(parameter.shape).copy_(parameter.data)

@@ -17,6 +17,7 @@ from seedvr_engine.errors import Cancelled, InputError, MemoryBudgetError
 from seedvr_engine.media.info import MediaInfo
 from seedvr_engine.media.probe import probe
 from seedvr_engine.media.write import join_segments
+from seedvr_engine.pipeline.counts import latents_of
 from seedvr_engine.pipeline.estimate import Rates, estimate
 from seedvr_engine.pipeline.forecast import Forecast, check_disk, check_output, foresee
 from seedvr_engine.pipeline.messages import Pair, Progress, Result
@@ -29,7 +30,7 @@ from seedvr_engine.pipeline.stages.decode import decode_shot
 from seedvr_engine.pipeline.stages.encode import encode_shot, open_stream
 from seedvr_engine.pipeline.stages.restore import restore_shot
 from seedvr_engine.pipeline.task import Task, Viewer
-from seedvr_engine.pipeline.work import Shot, Work, work_key
+from seedvr_engine.pipeline.work import Shot, Work, other_work, work_key
 
 
 def restore(
@@ -84,7 +85,8 @@ def _prepare(forecast: Forecast, work: Work, meter: Meter, on_picture: Callable[
     info, options = forecast.info, forecast.options
     way = forecast.plan.describe(forecast.latents)
     meter.note(f"Model: {forecast.model.label}, {forecast.precision}. {way}")
-    for sentence in (*forecast.notes, *info.warnings):
+    unfinished = other_work(forecast.output, work.key)
+    for sentence in (*forecast.notes, *info.warnings, *([unfinished] if unfinished else [])):
         meter.note(sentence)
     model, plan = _load(forecast, meter)
     return Task(
@@ -98,7 +100,7 @@ def _prepare(forecast: Forecast, work: Work, meter: Meter, on_picture: Callable[
         work,
         meter,
         residual=forecast.residual,
-        originals=Originals(info),
+        originals=Originals(info, meter.check),
         viewer=Viewer(on_picture),
     )
 
@@ -140,21 +142,43 @@ def _restore_shots(task: Task) -> None:
         if shot.frames is None:
             task.meter.enter("encode", index)
             _sparing(task, encode_shot, index)
-            work.ended = task.stream is not None and task.stream.next_frame is None
-            work.save()
-            _correct_total(task)
+            _seen_to_its_end(task)
         else:
             task.meter.credit("encode", index, shot.frames)
         if all(segment.path.exists() for segment in task.segments(index)):
             task.meter.credit("restore", index, shot.frames or 0)
             task.meter.credit("decode", index, shot.frames or 0)
         else:
+            if work.condition(index).contiguous() < latents_of(shot.frames or 0, task.time_factor):
+                _encode_again(task, index)
             task.meter.enter("restore", index)
             _sparing(task, restore_shot, index)
             task.meter.enter("decode", index)
             _sparing(task, decode_shot, index)
         work.forget_latents(index)
         index += 1
+
+
+def _seen_to_its_end(task: Task) -> None:
+    """A shot has been read; keeps that, and after the last one what was wrong with the input."""
+    assert task.stream is not None
+    if task.stream.next_frame is None:
+        task.work.ended, task.work.warnings = True, list(task.stream.warnings)
+    task.work.save()
+    _correct_total(task)
+
+
+def _encode_again(task: Task, index: int) -> None:
+    """A segment is missing whose latents are gone: somebody deleted it because it was damaged."""
+    shot = task.work.shots[index]
+    frames = shot.frames
+    # It stands behind the last shot found, and is opened there again when it is wanted.
+    _close(task)
+    task.meter.enter("encode", index)
+    _sparing(task, encode_shot, index)
+    _close(task)
+    if shot.frames != frames:
+        raise InputError(f"{task.info.path.name} changed while it was restored.", remedy="Start again.")
 
 
 def _next_shot(task: Task) -> bool:
@@ -171,7 +195,7 @@ def _next_shot(task: Task) -> bool:
                 f"{task.info.path.name} has no frame from {task.options.start or 0} s on.",
                 remedy="Choose an earlier start.",
             )
-        work.ended = True
+        work.ended, work.warnings = True, list(task.stream.warnings)
         work.save()
         return False
     work.shots.append(Shot(frame.number))
@@ -221,13 +245,6 @@ def _use_less(task: Task) -> None:
     task.meter.note(f"Memory ran out; going on with less: {plan.describe()}.")
 
 
-def _comment(task: Task) -> str:
-    """The file's own comment, and what restored it."""
-    made = f"Restored with {task.model.choice.label} by seedvr-engine {__version__}"
-    own = task.info.metadata.get("comment", "")
-    return f"{own}; {made}" if own else made
-
-
 def _name_of(dtype: torch.dtype) -> str:
     return next(name for name, known in DTYPES.items() if known == dtype)
 
@@ -248,7 +265,7 @@ def _close(task: Task) -> None:
 
 def _finish(task: Task) -> Result:
     """Joins the segments, removes the work, and tells what came out."""
-    warnings = [*task.info.warnings, *task.warnings]
+    warnings = [*task.info.warnings, *task.work.warnings, *task.warnings]
     task.meter.enter("join", len(task.work.shots) - 1)
     frames = sum(shot.frames or 0 for shot in task.work.shots)
     if task.info.kind != "image":
@@ -260,7 +277,8 @@ def _finish(task: Task) -> Result:
             task.output,
             start=start,
             stop=end,
-            metadata={"comment": _comment(task)},
+            metadata={"comment": task.comment},
+            check=task.meter.check,
         )
     task.work.remove()
     task.meter.frames_total = frames

@@ -1,7 +1,8 @@
 """Frames of a file, shot after shot."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from fractions import Fraction
+from functools import partial
 
 from seedvr_engine.media.info import MediaInfo
 from seedvr_engine.media.read import Frame, Reader, read_frames
@@ -24,7 +25,7 @@ class ShotStream:
 
     first: number in the file to begin with. start, end: seconds; frames outside are left out. detect: look
     for cuts; without, everything is one shot. known: frames before this number are known to hold no cut, as
-    they were read before.
+    they were read before. check: called while the file is waited for; may raise.
     """
 
     def __init__(
@@ -36,14 +37,22 @@ class ShotStream:
         end: Fraction | None = None,
         detect: bool = True,
         known: int = 0,
+        check: Callable[[], None] = lambda: None,
     ) -> None:
         self._reader = read_frames(info, first=first)
         self._known = known
-        self._frames = Prefetched(
-            lambda: _marked(_between(self._reader, start, end), detect), frames_ahead(info)
-        )
+
+        def read(is_stopped: Callable[[], bool]) -> Iterator[tuple[int, Frame]]:
+            self._reader.is_stopped = is_stopped
+            return _marked(_between(self._reader, start, end), detect)
+
+        self._frames = Prefetched(read, frames_ahead(info), check)
         self._marked = iter(self._frames)
-        self._next = next(self._marked, None)
+        try:
+            self._next = next(self._marked, None)
+        except BaseException:
+            self._frames.close()
+            raise
 
     @property
     def next_frame(self) -> Frame | None:
@@ -74,8 +83,8 @@ class ShotStream:
 class Originals:
     """The source's frames once more, for the stage that writes; one reading goes on from shot to shot."""
 
-    def __init__(self, info: MediaInfo) -> None:
-        self._info = info
+    def __init__(self, info: MediaInfo, check: Callable[[], None] = lambda: None) -> None:
+        self._info, self._check = info, check
         self._frames: Prefetched[Frame] | None = None
         self._iterator: Iterator[Frame] = iter(())
         self._following: Frame | None = None
@@ -85,11 +94,16 @@ class Originals:
         """Frame `number` of the file, cheap where it follows the last one asked for; None behind the end."""
         if self._frames is None or number != self._next:
             self.close()
-            self._frames = Prefetched(lambda: read_frames(self._info, first=number), frames_ahead(self._info))
+            self._frames = Prefetched(partial(self._read, number), frames_ahead(self._info), self._check)
             self._iterator = iter(self._frames)
         self._next = number + 1
         following, self._following = self._following, None
         return following or next(self._iterator, None)
+
+    def _read(self, number: int, is_stopped: Callable[[], bool]) -> Iterator[Frame]:
+        reader = read_frames(self._info, first=number)
+        reader.is_stopped = is_stopped
+        return reader
 
     def following(self) -> Frame | None:
         """The frame behind the last one asked for, which is not used up by this; None behind the end."""

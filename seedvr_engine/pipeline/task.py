@@ -9,6 +9,7 @@ from pathlib import Path
 
 import torch
 
+from seedvr_engine import __version__
 from seedvr_engine.media.info import MediaInfo
 from seedvr_engine.media.write import Target
 from seedvr_engine.pipeline.counts import Segment, segments_of
@@ -98,6 +99,13 @@ class Task:
         """The frame to read from: nothing before the start is decoded where packets tell their times."""
         start, _ = self.span
         return 0 if start is None else number_at(self.info, start)
+
+    @property
+    def comment(self) -> str:
+        """The file's own comment, and what restored it."""
+        made = f"Restored with {self.model.choice.label} by seedvr-engine {__version__}"
+        own = self.info.metadata.get("comment", "")
+        return f"{own}; {made}" if own else made
 
     def segments(self, shot: int) -> list[Segment]:
         """The segments that a shot becomes."""

@@ -2,7 +2,7 @@
 
 A hidden folder beside the output, named by a hash of input, options, model and version:
 
-    state.json                              the shots found so far
+    state.json                              the shots found so far, and what was wrong with the input
     lock                                    held by the process at work
     shot-000000/condition/000000-000016     latents of the condition, in runs
     shot-000000/restored/000000-000033      latents of one pass of the transformer
@@ -18,6 +18,7 @@ import hashlib
 import json
 import re
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
@@ -31,8 +32,10 @@ from torch import Tensor
 
 from seedvr_engine.errors import UsageError
 from seedvr_engine.media.opening import output_errors
+from seedvr_engine.media.whole import give_name
 
 _HASHED_BYTES = 2**20
+_KEPT_S = 7 * 24 * 3600
 
 
 @dataclass
@@ -63,6 +66,40 @@ def work_key(source: Path, *facts: Any) -> str:
     return digest.hexdigest()[:16]
 
 
+def other_work(output: Path, key: str) -> str:
+    """Clears away what earlier restorations to this output, with other choices, have left unfinished.
+
+    After a week nobody comes back to it and it goes; younger work stays.
+    Returns a sentence about what stays, empty where nothing does.
+    """
+    pattern = re.compile(re.escape(f".{output.name}.") + "[0-9a-f]{16}")
+    folders = [path for path in output.parent.iterdir() if pattern.fullmatch(path.name) and path.is_dir()]
+    stay = [path for path in folders if not path.name.endswith(key) and not _cleared(path)]
+    if not stay:
+        return ""
+    size = sum(_bytes(path) for path in stay)
+    return (
+        f"Unfinished work of other choices for this output takes {size / 1e6:.0f} MB in {output.parent} "
+        f"({', '.join(path.name for path in stay)}); it is removed a week after its last use."
+    )
+
+
+def _cleared(folder: Path) -> bool:
+    """Removes a folder that is a week old and in nobody's hands."""
+    with suppress(OSError):
+        if time.time() - (folder / "state.json").stat().st_mtime < _KEPT_S:
+            return False
+        with (folder / "lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(folder)
+            return True
+    return False
+
+
+def _bytes(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+
+
 class Work:
     """The folder of one restoration; made when there is something to keep.
 
@@ -70,9 +107,11 @@ class Work:
     """
 
     def __init__(self, output: Path, key: str) -> None:
+        self.key = key
         self.folder = output.parent / f".{output.name}.{key}"
         self.shots: list[Shot] = []
         self.ended = False
+        self.warnings: list[str] = []
         self._state = self.folder / "state.json"
         self._lock: IO[str] | None = None
         if self.folder.is_dir():
@@ -81,6 +120,7 @@ class Work:
         with suppress(FileNotFoundError, ValueError, KeyError, TypeError):
             state = json.loads(self._state.read_text())
             self.shots, self.ended = [Shot(**shot) for shot in state["shots"]], state["ended"]
+            self.warnings = state["warnings"]
 
     def _hold(self) -> None:
         """Keeps other processes out until this one ends. Raises UsageError where one is in."""
@@ -96,14 +136,15 @@ class Work:
 
     def save(self) -> None:
         """Writes the shots found so far."""
-        state = {"shots": [asdict(shot) for shot in self.shots], "ended": self.ended}
+        shots = [asdict(shot) for shot in self.shots]
+        state = {"shots": shots, "ended": self.ended, "warnings": self.warnings}
         part = self._state.with_suffix(".part")
         with output_errors(self._state):
             (self.folder / "segments").mkdir(parents=True, exist_ok=True)
             if self._lock is None:
                 self._hold()
             part.write_text(json.dumps(state))
-            part.replace(self._state)
+            give_name(part, self._state)
 
     def condition(self, shot: int) -> "Latents":
         """The condition latents of a shot."""
@@ -139,7 +180,7 @@ class Work:
 
     def bytes(self) -> int:
         """Size of all that is kept."""
-        return sum(path.stat().st_size for path in self.folder.rglob("*") if path.is_file())
+        return _bytes(self.folder)
 
     def remove(self) -> None:
         """Removes everything."""
@@ -188,7 +229,7 @@ class Latents:
             try:
                 with _system_errors():
                     save_file({"latents": latents.contiguous().cpu()}, part)
-                part.replace(path)
+                give_name(part, path)
             finally:
                 part.unlink(missing_ok=True)
 
@@ -199,39 +240,46 @@ class Latents:
     def read(self, start: int, stop: int) -> Tensor:
         """Latents start to stop; where runs share latents, they fade from the earlier into the later run."""
         out: Tensor | None = None
-        filled = start
-        for run_start, begin, latents in self._covering(start, stop):
+        filled, before = start, 0
+        for run, begin, latents in self._covering(start, stop):
             if begin > filled:
                 break
             if out is None:
                 out = latents.new_empty((stop - start, *latents.shape[1:]))
-            end = begin + len(latents)
-            for index in range(begin, end):
-                new = latents[index - begin]
-                if index < filled:
-                    share = self._share(index, run_start)
-                    new = torch.lerp(out[index - start].float(), new.float(), share).to(new.dtype)
-                out[index - start] = new
-            filled = max(filled, end)
+            shared = min(max(0, filled - begin), len(latents))
+            here = out[begin - start : begin - start + len(latents)]
+            here[shared:] = latents[shared:]
+            here[:shared] = faded(here[:shared], latents[:shared], begin - run[0], before - run[0])
+            filled, before = max(filled, begin + len(latents)), max(before, run[1])
         if out is None or filled < stop:
             raise ValueError(f"latents {filled} to {stop} of {self._folder} are not there")
         return out
 
-    def _share(self, index: int, run_start: int) -> float:
-        """Weight of the run that starts at `run_start` where the one before it still lasts."""
-        before = max(stop for start, stop in self.runs() if start < run_start < stop)
-        return (index - run_start + 1) / (before - run_start + 1)
-
-    def _covering(self, start: int, stop: int) -> Iterator[tuple[int, int, Tensor]]:
-        """(start of a run, start of its part that is asked for, that part); no more than the part is read."""
+    def _covering(self, start: int, stop: int) -> Iterator[tuple[tuple[int, int], int, Tensor]]:
+        """(a run, start of its part that is asked for, that part); no more than the part is read."""
         for run_start, run_stop in self.runs():
             begin, end = max(start, run_start), min(stop, run_stop)
             if begin < end:
                 with safe_open(self._path(run_start, run_stop), "pt") as file:
-                    yield run_start, begin, file.get_slice("latents")[begin - run_start : end - run_start]
+                    yield (
+                        (run_start, run_stop),
+                        begin,
+                        file.get_slice("latents")[begin - run_start : end - run_start],
+                    )
 
     def _path(self, start: int, stop: int) -> Path:
         return self._folder / f"{start:06d}-{stop:06d}.safetensors"
+
+
+def faded(earlier: Tensor, later: Tensor, first: int, shared: int) -> Tensor:
+    """From the earlier run into the later one, evenly over the latents that they share.
+
+    earlier, later: (T, H, W, C), the same latents of both. first: of these, counted from the later run's
+        start. shared: how many latents the runs share in all.
+    """
+    steps = torch.arange(first + 1, first + 1 + len(later), dtype=torch.float32)
+    weight = (steps / (shared + 1)).view(-1, 1, 1, 1)
+    return torch.lerp(earlier.float(), later.float(), weight).to(later.dtype)
 
 
 @contextmanager

@@ -143,13 +143,19 @@ class _Sink:
         path, frame, last = item
         target = self._task.target
         if self._task.info.kind == "image":
-            icc = self._task.info.icc
-            write_still(self._task.output, frame.rgb, target.quality, bit_depth=target.bit_depth, icc=icc)
+            write_still(
+                self._task.output,
+                frame.rgb,
+                target.quality,
+                bit_depth=target.bit_depth,
+                icc=self._task.info.icc,
+                comment=self._task.comment,
+            )
             self._task.meter.keep()
             return
         for shown in frame.times:
             if self._writer is None:
-                self._writer = SegmentWriter(path, target)
+                self._writer = SegmentWriter(path, target, self._task.comment)
             self._writer.write(frame.rgb, shown)
         if last:
             self._finish(path, frame)
@@ -157,7 +163,7 @@ class _Sink:
     def _finish(self, path: Path, frame: Finished) -> None:
         if self._writer is None and self._is_last(path) and not self._task.work.segments():
             # A clip shorter than a step of its output rate shows one frame all the same.
-            self._writer = SegmentWriter(path, self._task.target)
+            self._writer = SegmentWriter(path, self._task.target, self._task.comment)
             self._writer.write(frame.rgb, frame.time)
         if self._writer is None:
             self._task.work.keep_empty(path)

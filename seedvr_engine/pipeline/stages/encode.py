@@ -48,7 +48,9 @@ def encode_shot(task: Task, index: int) -> None:
 
 def open_stream(task: Task, first: int, known: int) -> ShotStream:
     start, end = task.span
-    return ShotStream(task.info, first, start=start, end=end, detect=task.options.shots, known=known)
+    return ShotStream(
+        task.info, first, start=start, end=end, detect=task.options.shots, known=known, check=task.meter.check
+    )
 
 
 class _Counted:
