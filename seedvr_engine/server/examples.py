@@ -4,7 +4,6 @@ import io
 from functools import cache
 from pathlib import Path
 
-import cv2
 from fastapi import APIRouter, Response
 from fastapi.responses import FileResponse
 from PIL import Image
@@ -66,9 +65,8 @@ def _examples() -> dict[str, Path]:
 
 @cache
 def _picture(path: Path) -> bytes:
-    frame = next(iter(read_frames(probe(path)))).rgb
-    height = round(frame.shape[0] * _WIDTH / frame.shape[1])
-    small = cv2.resize(frame, (_WIDTH, height), interpolation=cv2.INTER_AREA)
+    picture = Image.fromarray(next(iter(read_frames(probe(path)))).rgb)
+    picture.thumbnail((_WIDTH, _WIDTH))
     file = io.BytesIO()
-    Image.fromarray(small).save(file, "JPEG", quality=85)
+    picture.save(file, "JPEG", quality=85)
     return file.getvalue()

@@ -18,7 +18,7 @@ import httpx
 from tests.media.clips import scene, write_clip
 
 ROOT = Path(__file__).resolve().parents[2]
-_START_S, _STOP_S, _JOB_S = 60.0, 15.0, 90.0
+_START_S, _STOP_S, _JOB_S = 150.0, 30.0, 150.0
 
 
 @dataclass
