@@ -53,7 +53,7 @@ def configure_logging(name: str, settings: Settings) -> Path:
         root.addHandler(handler)
     root.setLevel(logging.INFO)
     # These tell every request that they make, with its address.
-    for chatty in ("httpx", "httpcore", "httpx2", "httpcore2", "filelock", "asyncio", "mcp", "tuspyserver"):
+    for chatty in ("httpx", "httpcore", "httpx2", "httpcore2", "filelock", "asyncio", "mcp"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
     sys.excepthook = _log_uncaught
     threading.excepthook = lambda told: _log_uncaught(told.exc_type, told.exc_value, told.exc_traceback)
