@@ -53,10 +53,11 @@ class Actions:
         self._input_of = input_of
         self._fields = tuple(fields)
 
-    def restore(
-        self, request: gr.Request, uploads: Any, others: Any, *values: Any
-    ) -> tuple[dict[str, str], str]:
-        """Inserts a job for every chosen clip; returns the value of `started`, and what went wrong."""
+    def restore(self, request: gr.Request, uploads: Any, others: Any, *values: Any) -> tuple[Any, ...]:
+        """Inserts a job for every chosen clip.
+
+        Returns the value of `started`, what went wrong, and emptied uploads and other sources.
+        """
         try:
             sources = _sources(uploads, others)
             if (uploads or {}).get("pending"):
@@ -65,8 +66,9 @@ class Actions:
                 raise _NOTHING_CHOSEN
             jobs = self._insert(sources, self._options(values), self._owner(request))
         except SeedVRError as error:
-            return {}, trouble(error)
-        return ({"batch": jobs[0].batch} if jobs[0].batch else {"job": jobs[0].id}), ""
+            return {}, trouble(error), gr.skip(), gr.skip()
+        batch, job = jobs[0].batch, jobs[0].id
+        return {"batch": batch} if batch else {"job": job}, "", None, []
 
     def preview(
         self, request: gr.Request, event: gr.EventData, uploads: Any, others: Any, *values: Any

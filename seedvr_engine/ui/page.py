@@ -72,7 +72,7 @@ def _wire_start(start: StartArea, actions: Actions) -> None:
     start.restore.click(
         actions.restore,
         [*sources, *fields],
-        [start.started, start.trouble],
+        [start.started, start.trouble, *sources],
         trigger_mode="once",
         **_listen("restore"),
     )

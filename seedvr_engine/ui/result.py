@@ -65,5 +65,6 @@ def facts_of(job: Job) -> str:
     technical += job.notes
     return (
         '<section class="sv-card" aria-label="What was used">'
-        f"{table(rows, 'What was used')}{folded('Technical details', chr(10).join(technical))}</section>"
+        f"{table(rows, 'Clip, result and settings')}"
+        f"{folded('Technical details', chr(10).join(technical))}</section>"
     )

@@ -6,26 +6,13 @@ from fractions import Fraction
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, expect
+from playwright.sync_api import BrowserContext, Page, expect
 
 from tests.media.clips import ClipSpec, clicks, scene, write_clip
-from tests.server.serving import Server, serving, wait_for
-from tests.ui.browser import chromium
+from tests.server.serving import Server, wait_for
 
 FRAMES, RATE = 60, 20
 PATIENCE_MS = 60_000
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory) -> Iterator[Server]:
-    with serving(tmp_path_factory.mktemp("compare")) as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as browser:
-        yield browser
 
 
 @pytest.fixture(scope="module")

@@ -103,7 +103,7 @@ class Visitor:
         return str(answer.json()["id"])
 
     def lose_inputs(self, folder: Path, job: str | None = None) -> None:
-        """Removes the files behind a job, or behind all, from the server's disk, as a careless person might."""
+        """Removes the file behind a job, or all of them, from the server's disk, as people do."""
         digest = self.context.request.get(f"/api/jobs/{job}").json()["input"]["hash"] if job else ""
         lost = list((folder / "data" / "inputs").glob(f"{digest}*"))
         assert lost
