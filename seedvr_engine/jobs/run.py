@@ -163,7 +163,11 @@ def _failed(error: Exception, claim: Claim) -> tuple[State, JobError]:
         remedy = f"Free some space in {folder}, or make sure that it can be written; then continue."
         return "interrupted", JobError(error.code, error.message, remedy, details)
     if isinstance(error, SeedVRError):
-        message = error.message.replace(claim.job.input.path.name, claim.job.name)
+        path = claim.job.input.path
+        if not path.is_file():
+            message, remedy = f"{claim.job.name} is no longer on this machine.", "Upload it again."
+            return "failed", JobError(error.code, message, remedy, details)
+        message = error.message.replace(str(path), claim.job.name).replace(path.name, claim.job.name)
         return "failed", JobError(error.code, message, error.remedy, details)
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
         message = "Memory ran out, although everything that saves memory was tried."

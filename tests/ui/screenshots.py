@@ -4,6 +4,7 @@ They show the real page with a real job; look at them afterwards as a stranger t
 """
 
 import io
+import re
 import tempfile
 from pathlib import Path
 
@@ -40,6 +41,9 @@ def _desktop(browser: Browser, url: str) -> tuple[str, object]:
     expect(visitor.forecast).to_be_visible()
     expect(visitor.page.get_by_alt_text("The chosen moment")).to_be_visible()
     _shoot(visitor, "page_chosen", whole=True)
+    # One second of it is enough for the rest.
+    visitor.open_advanced()
+    visitor.page.get_by_role("textbox", name=re.compile("^End")).press_sequentially("1")
     job = visitor.restore()
     expect(visitor.page.get_by_alt_text("The same frame, restored")).to_be_visible(timeout=300_000)
     _shoot(visitor, "page_running")
@@ -90,7 +94,7 @@ def _show_comparison(visitor: Visitor) -> None:
 
 def _shoot(visitor: Visitor, name: str, *, whole: bool = False) -> None:
     visitor.page.evaluate("document.activeElement?.blur()")
-    visitor.page.evaluate("document.fonts.ready")
+    visitor.page.wait_for_function("[...document.images].every(({ complete }) => complete)")
     picture = Image.open(io.BytesIO(visitor.page.screenshot(full_page=whole, animations="disabled")))
     # 256 colours are enough for a page, and a third of the bytes.
     picture.convert("RGB").quantize(256).save(FOLDER / f"{name}.png", optimize=True)

@@ -63,6 +63,8 @@ def test_a_failed_job_says_why_and_its_technical_part_is_folded(
     visitor.open(f"/?job={job}")
     alert = visitor.alert("This file could not be used")
     expect(alert).to_be_visible(timeout=60_000)
+    expect(alert).to_contain_text("lost.mp4 is no longer on this machine. Upload it again.")
+    expect(alert).not_to_contain_text(str(server.folder))
     expect(visitor.page.get_by_role("heading", name="Not restored: lost.mp4")).to_be_visible()
     expect(alert.locator("pre")).to_be_hidden()
     alert.get_by_text("Technical details").click()
