@@ -58,7 +58,7 @@ class Proxy:
         upstream_reader, upstream = await asyncio.open_connection(self._host, self._port)
         back = asyncio.create_task(_pump(upstream_reader, writer))
         try:
-            with suppress(ConnectionError, asyncio.IncompleteReadError):
+            with suppress(ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
                 while await self._request(reader, upstream):
                     pass
         finally:

@@ -14,8 +14,14 @@ export function mount(root, props) {
     try {
       const models = await read_models();
       const is_here = models.some((model) => model.present && model.name !== "preview");
-      // The list of models is the server's: a page that has waited for a model is drawn anew with it.
-      if (is_here && waited) location.reload();
+      // The list of models is the server's: a page that has waited for a model is drawn anew with it, once no
+      // upload would be ended by that.
+      if (is_here && waited) {
+        const travelling = "[data-state=sending], [data-state=retrying], [data-state=checking], [data-state=waiting]";
+        if (!document.querySelector(`.upload-file:is(${travelling})`)) location.reload();
+        timer = setTimeout(look, 2000);
+        return;
+      }
       root.querySelector("aside").hidden = is_here;
       const wanted = models.find(under_way) || models.find((model) => model.name === "3b");
       holder.replaceChildren(...(wanted ? [download_part(wanted)] : []));

@@ -36,6 +36,7 @@ class UploadArea {
     this.input.addEventListener("change", () => this.takeChosen());
     this.catchDrops();
     window.addEventListener("online", () => this.files.forEach((file) => file.wake()));
+    holdReloads(() => this.files.some((file) => file.isRunning));
     this.zone.dataset.ready = "";
     if (this.input.files.length) this.takeChosen(); // Somebody was quicker than this script.
     await this.restore();
@@ -98,12 +99,12 @@ class UploadArea {
 
   /** Hands the finished uploads to the page. */
   tell() {
-    const done = this.files.filter((file) => file.state === "done");
-    const uploads = done.map(({ id, name, size }) => ({ id, name, size }));
+    const facts = ({ id, name, size }) => ({ id, name, size });
+    const uploads = this.files.filter((file) => file.state === "done").map(facts);
     const pending = this.files.filter((file) => file.isRunning || file.state === "waiting").length;
-    remember(uploads);
+    remember(this.files.filter((file) => file.id && ["checking", "done"].includes(file.state)).map(facts));
     const value = { uploads, pending };
-    if (JSON.stringify(this.props.value ?? { uploads: [], pending: 0 }) !== JSON.stringify(value)) {
+    if (JSON.stringify(this.props.value || { uploads: [], pending: 0 }) !== JSON.stringify(value)) {
       this.props.value = value;
     }
   }
@@ -118,21 +119,24 @@ class UploadArea {
   }
 
   addDone(uploads) {
-    for (const { id, name, size } of uploads) {
-      const file = new UploadedFile(this, { name, size });
-      file.id = id;
-      file.set("done");
-      this.files.push(file);
-      this.list.append(file.row);
-    }
+    for (const upload of uploads) this.add(upload).set("done");
+  }
+
+  /** A row for what the server has already. */
+  add({ id, name, size }) {
+    const file = new UploadedFile(this, { name, size });
+    file.id = id;
+    this.files.push(file);
+    this.list.append(file.row);
+    return file;
   }
 
   /** After a reload: what this tab had uploaded and the server still has. */
   async restore() {
     const given = this.props.value?.uploads ?? [];
     const kept = given.length ? given : remembered();
-    const checked = await Promise.all(kept.map(async (upload) => ((await facts(upload.id)).there ? upload : null)));
-    this.addDone(checked.filter(Boolean));
+    const there = await Promise.all(kept.map(async (upload) => (await facts(upload.id)).there));
+    for (const file of kept.filter((_, index) => there[index]).map((upload) => this.add(upload))) file.check();
     this.tell();
   }
 
@@ -147,10 +151,7 @@ class UploadArea {
       }
       const name = kept.metadata?.filename ?? "a file";
       if (this.files.some((file) => file.name === name && file.size === kept.size)) continue;
-      const file = new UploadedFile(this, { name, size: kept.size });
-      file.unfinished(kept, offset ?? 0);
-      this.files.push(file);
-      this.list.append(file.row);
+      this.add({ name, size: kept.size }).unfinished(kept, offset ?? 0);
     }
   }
 
@@ -271,6 +272,7 @@ class UploadedFile {
   async check() {
     this.bar.value = 100;
     this.set("checking", `${bytes(this.size)} · checking`);
+    this.area.tell();
     let { there, error, ...told } = await facts(this.id);
     // The server reads the file before it says whether it can be restored.
     while (this.state === "checking" && there && !error && !told.input && told.complete !== undefined) {
@@ -329,6 +331,20 @@ class UploadedFile {
     this.area.files = this.area.files.filter((other) => other !== this);
     this.row.remove();
   }
+}
+
+/**
+ * After a lost connection Gradio reloads the page as soon as its server answers. That would end uploads, which
+ * go on by themselves: while `isBusy`, the server seems to give Gradio no answer yet.
+ */
+function holdReloads(isBusy) {
+  const fetch = window.fetch.bind(window);
+  window.fetch = (input, ...rest) => {
+    const asked = String(input?.url ?? input);
+    return asked.endsWith("/app_id") && isBusy()
+      ? Promise.reject(new TypeError("files are on their way"))
+      : fetch(input, ...rest);
+  };
 }
 
 function idOf(url) {
