@@ -16,8 +16,7 @@ def comparison(value: dict[str, Any] | None = None, *, elem_id: str | None = Non
     """A Gradio component that compares a job's result with its original.
 
     value: `{"job": ID}` of a job that is done, previews included; everything else it asks the server. With
-    `"frame": N` it begins at that frame. `{"job": ID, "latest": N}` shows the latest pair of pictures of a
-    running job, anew whenever N is another. None hides it.
+    `"frame": N` it begins at that frame. None hides it.
     options: as for `gr.HTML`.
     """
     return gr.HTML(

@@ -1,5 +1,5 @@
 // Original and restored, compared: exact stills of any frame, and two videos played in step.
-// The component's value says which job: {"job": ID}, {"job": ID, "latest": N} while it runs, or null for none.
+// The component's value says which job: {"job": ID}, {"job": ID, "frame": N} to begin elsewhere, null for none.
 
 import { Clock } from "./compare_clock.js";
 import { Stage } from "./compare_stage.js";
@@ -131,21 +131,17 @@ class Comparison {
 
   // --- what is compared -----------------------------------------------------------------------------------
 
-  /** Shows another job, or the same one further on. */
+  /** Shows another job, or none. */
   async show(value) {
-    const live = value?.latest !== undefined && value.latest !== null;
-    if (live && value.job === this.job && this.live) return this.showLatest(value.latest);
-    if (!live && value?.job && value.job === this.job && !this.live) return;
+    if (value?.job && value.job === this.job) return;
     this.leave();
     this.job = value?.job;
-    this.live = live;
     this.root.hidden = !this.job;
     if (!this.job) return;
     this.setMode(this.stage.mode);
     this.stage.zoomTo(1);
     this.setTransport(false);
-    if (live) await this.showLatest(value.latest);
-    else await this.open(this.job, value.frame ?? 0);
+    await this.open(this.job, value.frame ?? 0);
   }
 
   leave() {
@@ -193,18 +189,10 @@ class Comparison {
     this.soundButton.hidden = !this.facts?.sound;
   }
 
-  async showLatest(revision) {
-    this.frames = 1;
-    if (await this.showStills(SIDES.map((side) => this.address(`latest/${side}?${revision}`)))) {
-      const { naturalWidth, naturalHeight } = this.stage.after.still;
-      this.root.style.setProperty("--compare-aspect", naturalWidth / naturalHeight);
-    }
-  }
-
   // --- stills ---------------------------------------------------------------------------------------------
 
   goTo(frame) {
-    if (this.live || !this.frames) return;
+    if (!this.frames) return;
     if (this.playing) this.pause();
     this.frame = Math.min(this.frames - 1, Math.max(0, frame));
     this.mark();
