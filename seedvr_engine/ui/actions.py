@@ -7,7 +7,8 @@ from typing import Any
 import gradio as gr
 from starlette.requests import Request
 
-from seedvr_engine.errors import InputError, SeedVRError, UsageError
+from seedvr_engine.errors import SeedVRError
+from seedvr_engine.jobs.errors import NotReadyError
 from seedvr_engine.jobs.messages import Job, Kind, StoredInput
 from seedvr_engine.jobs.processor import SeedVRProcessor
 from seedvr_engine.pipeline.options import Options
@@ -29,10 +30,10 @@ Source = Mapping[str, Any]
 OwnerOf = Callable[[Request], str]
 InputOf = Callable[[Source, str], StoredInput]
 
-_NOTHING_CHOSEN = UsageError(
+_NOTHING_CHOSEN = NotReadyError(
     "No clip is chosen yet.", remedy="Drop a file above, or take one of the examples."
 )
-_ON_ITS_WAY = UsageError(
+_ON_ITS_WAY = NotReadyError(
     "The upload is still on its way.", remedy="Press the button again when it has arrived."
 )
 
@@ -106,6 +107,11 @@ class Actions:
             return {}, {}, None  # `foresee` says why.
         shown = {"source": dict(sources[0]), "duration_s": media["duration_s"], "rate": media["rate"]}
         return media, shown, None
+
+    def button(self, uploads: Any) -> dict[str, Any]:
+        """How the big button is while something is still on its way, and when not."""
+        pending = bool((uploads or {}).get("pending"))
+        return gr.update(value="Uploading…" if pending else "Restore", interactive=not pending)
 
     def foresee(self, request: gr.Request, uploads: Any, others: Any, *values: Any) -> str:
         """What the first chosen clip is, and what will come of it, as HTML."""

@@ -76,6 +76,7 @@ def _wire_start(start: StartArea, actions: Actions) -> None:
         trigger_mode="once",
         **_listen("restore"),
     )
+    start.uploads.change(actions.button, start.uploads, start.restore, **_listen("button"))
     start.gallery.picked(actions.picked, start.others, start.others, **_listen("picked"))
     start.others.removed(actions.removed, start.others, start.others, **_listen("removed"))
     gr.on(

@@ -63,8 +63,9 @@ def test_a_failed_job_says_why_and_its_technical_part_is_folded(
     visitor.open(f"/?job={job}")
     alert = visitor.alert("This file could not be used")
     expect(alert).to_be_visible(timeout=60_000)
-    expect(alert).to_contain_text("lost.mp4 is no longer on this machine. Upload it again.")
-    expect(alert).not_to_contain_text(str(server.folder))
+    # In the words of whoever sent it, without the server's own folders.
+    expect(alert.get_by_text("lost.mp4 is no longer on this machine.", exact=True)).to_be_visible()
+    expect(alert.get_by_text("Upload it again.", exact=True)).to_be_visible()
     expect(visitor.page.get_by_role("heading", name="Not restored: lost.mp4")).to_be_visible()
     expect(alert.locator("pre")).to_be_hidden()
     alert.get_by_text("Technical details").click()
@@ -78,12 +79,13 @@ def test_a_failed_job_says_why_and_its_technical_part_is_folded(
 def test_the_time_limit_pauses_a_job_and_continue_gets_further(
     browser: Browser, long_clip: Path, tmp_path: Path
 ) -> None:
-    with serving(tmp_path / "server", SEEDVR_TIMEOUT="8") as server:
+    with serving(tmp_path / "server", SEEDVR_TIMEOUT="15") as server:
         visitor = Visitor(browser, server.url)
         visitor.start(long_clip)
         expect(visitor.page.get_by_role("heading", name="Paused: journey.mp4")).to_be_visible(timeout=60_000)
         for _ in range(20):
             visitor.button("Continue").click()
+            expect(visitor.progress.or_(visitor.link("Download"))).to_be_visible()
             ended = visitor.link("Download").or_(visitor.button("Continue"))
             expect(ended).to_be_visible(timeout=60_000)
             if visitor.link("Download").is_visible():
