@@ -212,7 +212,7 @@ class Actions:
     def _own(self, job_id: str, owner: str) -> Job:
         job = self._processor.status(job_id)
         if job.owner != owner:
-            raise InputError(
+            raise UnknownJobError(
                 "This clip is not here.", remedy="It was deleted, or it belongs to somebody else."
             )
         return job
