@@ -8,7 +8,7 @@ import gradio as gr
 from starlette.requests import Request
 
 from seedvr_engine.errors import SeedVRError
-from seedvr_engine.jobs.errors import NotReadyError
+from seedvr_engine.jobs.errors import NotReadyError, UnknownJobError
 from seedvr_engine.jobs.messages import Job, Kind, StoredInput
 from seedvr_engine.jobs.processor import SeedVRProcessor
 from seedvr_engine.pipeline.options import Options
