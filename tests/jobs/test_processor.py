@@ -237,7 +237,7 @@ def test_the_time_limit_interrupts_and_every_continue_gets_further(tmp_path):
         runs.append(end_of(processor, job))
     processor.stop()
     assert runs[-1].state == "done"
-    assert len(runs) > 2
+    assert len(runs) > 1
     shares = [run.progress for run in runs]
     assert shares == sorted(set(shares))
 

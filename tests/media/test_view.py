@@ -158,7 +158,6 @@ def test_the_process_makes_a_copy_and_ends_with_whoever_asked_for_it(film, tmp_p
     long = replace(request, source=long, clock=long, destination=tmp_path / "long.mp4", sound=False)
     command[-1] = long.to_json()
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
-        assert float(process.stdout.readline()) < 1
         process.stdin.close()
         assert process.wait(10) == 1
     assert not list(tmp_path.glob("long.mp4*"))
