@@ -57,6 +57,7 @@ def test_stopping_a_job_keeps_its_work_and_continue_goes_on(visit: NewVisitor, l
     assert visitor.state(job) in ("queued", "running")
 
 
+@pytest.mark.slow
 def test_the_same_settings_are_taken_again_from_a_result(visit: NewVisitor, clip: Path) -> None:
     visitor = visit()
     visitor.open()
@@ -90,6 +91,7 @@ def test_several_files_become_one_batch_and_one_zip(visit: NewVisitor, clip: Pat
     assert packed.testzip() is None
 
 
+@pytest.mark.slow
 def test_deleting_a_clip_takes_two_presses_and_removes_its_files(visit: NewVisitor, clip: Path) -> None:
     visitor = visit()
     job = visitor.start(clip)
