@@ -18,6 +18,7 @@ from seedvr_engine.pipeline import colour, picture
 from seedvr_engine.pipeline.background import Consumer
 from seedvr_engine.pipeline.counts import Segment, frames_of, latents_of
 from seedvr_engine.pipeline.grid import Grid
+from seedvr_engine.pipeline.heap import give_back
 from seedvr_engine.pipeline.messages import Pair
 from seedvr_engine.pipeline.shots import frames_ahead
 from seedvr_engine.pipeline.task import Task
@@ -40,6 +41,8 @@ def decode_shot(task: Task, index: int) -> None:
                 if segment is not None:
                     last = position == segment.stop - 1
                     consumer.put((segment.path, _finished(task, index, position, decoded), last))
+                    if last:
+                        give_back()
                     task.meter.reach(position + 1)
                 task.meter.check()
                 position += 1
