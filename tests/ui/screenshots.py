@@ -94,7 +94,9 @@ def _show_comparison(visitor: Visitor) -> None:
 
 def _shoot(visitor: Visitor, name: str, *, whole: bool = False) -> None:
     visitor.page.evaluate("document.activeElement?.blur()")
-    visitor.page.wait_for_function("[...document.images].every(({ complete }) => complete)")
+    visitor.page.wait_for_function(
+        "[...document.images].every((image) => image.offsetParent === null || image.complete)"
+    )
     picture = Image.open(io.BytesIO(visitor.page.screenshot(full_page=whole, animations="disabled")))
     # 256 colours are enough for a page, and a third of the bytes.
     picture.convert("RGB").quantize(256).save(FOLDER / f"{name}.png", optimize=True)
