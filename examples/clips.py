@@ -9,17 +9,15 @@ belong to the project; seeded, so that each run draws the same.
 
 import argparse
 from collections.abc import Callable, Iterator
-from fractions import Fraction
 from pathlib import Path
 
-import av
 import numpy as np
+from film import SAMPLE_RATE, write_film
 from lanterns import lanterns
 from painting import Picture, cloud_noise
 from PIL import Image, ImageFilter
 from street import stroll
 
-SAMPLE_RATE = 44100
 PHONE_RATE, PHONE_FRAMES, PHONE_SIZE = 30, 75, (480, 270)
 SOFT_RATE, SOFT_FRAMES, SOFT_SIZE = 24, 60, (512, 288)
 
@@ -67,36 +65,6 @@ def street_sound(seconds: float) -> np.ndarray:
     return sound[None].astype(np.float32)
 
 
-def write(
-    path: Path,
-    frames: Iterator[np.ndarray],
-    size: tuple[int, int],
-    rate: int,
-    crf: int,
-    sound: np.ndarray | None,
-) -> None:
-    """Writes frames (H, W, 3) of a size (width, height) as H.264, tagged BT.709, and a sound as AAC."""
-    with av.open(str(path), "w", options={"movflags": "faststart"}) as container:
-        video = container.add_stream("libx264", rate=rate, options={"crf": str(crf), "preset": "slow"})
-        video.pix_fmt, video.width, video.height = "yuv420p", *size
-        context = video.codec_context
-        context.colorspace, context.color_primaries, context.color_trc, context.color_range = 1, 1, 1, 1
-        audio = None if sound is None else container.add_stream("aac", rate=SAMPLE_RATE, layout="mono")
-        for number, rgb in enumerate(frames):
-            frame = av.VideoFrame.from_ndarray(rgb, "rgb24").reformat(
-                format="yuv420p", dst_colorspace="ITU709"
-            )
-            frame.pts, frame.time_base = number, Fraction(1, rate)
-            container.mux(video.encode(frame))
-        container.mux(video.encode())
-        if audio is not None and sound is not None:
-            audio.bit_rate = 64000
-            heard = av.AudioFrame.from_ndarray(sound, "fltp", "mono")
-            heard.sample_rate, heard.pts, heard.time_base = SAMPLE_RATE, 0, Fraction(1, SAMPLE_RATE)
-            container.mux(audio.encode(heard))
-            container.mux(audio.encode())
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description="Draws the example clips of a phone and of a generator.")
     parser.add_argument("folder", nargs="?", type=Path, default=Path(__file__).parent)
@@ -104,10 +72,10 @@ def main() -> None:
     random = np.random.default_rng(2024)
     phone = (by_phone(frame, random) for frame in frames_of(stroll(), PHONE_FRAMES, PHONE_RATE))
     sound = street_sound(PHONE_FRAMES / PHONE_RATE)
-    write(folder / "phone_clip.mp4", phone, PHONE_SIZE, PHONE_RATE, 30, sound)
+    write_film(folder / "phone_clip.mp4", phone, PHONE_SIZE, PHONE_RATE, 30, sound)
     shot = frames_of(lanterns(), SOFT_FRAMES, SOFT_RATE)
     soft = (by_generator(frame, number) for number, frame in enumerate(shot))
-    write(folder / "soft_clip.mp4", soft, SOFT_SIZE, SOFT_RATE, 22, None)
+    write_film(folder / "soft_clip.mp4", soft, SOFT_SIZE, SOFT_RATE, 22)
 
 
 if __name__ == "__main__":

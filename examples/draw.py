@@ -8,12 +8,11 @@ Seeded: each run draws the same.
 """
 
 import argparse
-from collections.abc import Iterable, Iterator
-from fractions import Fraction
+from collections.abc import Iterator
 from pathlib import Path
 
-import av
 import numpy as np
+from film import SAMPLE_RATE, write_film
 from lake import lake
 from painting import HEIGHT, WIDTH, Picture
 from PIL import Image, ImageFilter
@@ -21,7 +20,6 @@ from train import train
 
 RATE = 24  # frames a second
 FRAMES_PER_SHOT = 48
-SAMPLE_RATE = 44100
 
 
 def scenes() -> Iterator[Picture]:
@@ -60,28 +58,6 @@ def melody(seconds: float) -> np.ndarray:
     return (0.16 * sound * fade)[None].astype(np.float32)
 
 
-def write(path: Path, frames: Iterable[np.ndarray], size: tuple[int, int], crf: int) -> None:
-    """Writes frames (H, W, 3) of a size (width, height) and the tune as H.264 and AAC, tagged BT.709."""
-    with av.open(str(path), "w", options={"movflags": "faststart"}) as container:
-        video = container.add_stream("libx264", rate=RATE, options={"crf": str(crf), "preset": "slow"})
-        video.pix_fmt, video.width, video.height = "yuv420p", *size
-        context = video.codec_context
-        context.colorspace, context.color_primaries, context.color_trc, context.color_range = 1, 1, 1, 1
-        audio = container.add_stream("aac", rate=SAMPLE_RATE, layout="mono")
-        audio.bit_rate = 64000
-        for number, rgb in enumerate(frames):
-            frame = av.VideoFrame.from_ndarray(rgb, "rgb24").reformat(
-                format="yuv420p", dst_colorspace="ITU709"
-            )
-            frame.pts, frame.time_base = number, Fraction(1, RATE)
-            container.mux(video.encode(frame))
-        container.mux(video.encode())
-        tune = av.AudioFrame.from_ndarray(melody(2 * FRAMES_PER_SHOT / RATE), "fltp", "mono")
-        tune.sample_rate, tune.pts, tune.time_base = SAMPLE_RATE, 0, Fraction(1, SAMPLE_RATE)
-        container.mux(audio.encode(tune))
-        container.mux(audio.encode())
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description="Draws the example clip.")
     parser.add_argument("output", nargs="?", type=Path, default=Path(__file__).with_name("old_film.mp4"))
@@ -91,9 +67,12 @@ def main() -> None:
     given = parser.parse_args()
     frames = list(scenes())
     random = np.random.default_rng(1987)
-    write(given.output, (age(frame, random) for frame in frames), (WIDTH // 4, HEIGHT // 4), crf=24)
+    tune = melody(2 * FRAMES_PER_SHOT / RATE)
+    aged = (age(frame, random) for frame in frames)
+    write_film(given.output, aged, (WIDTH // 4, HEIGHT // 4), RATE, 24, tune)
     if given.clean:
-        write(given.clean, (np.asarray(frame) for frame in frames), (WIDTH // 2, HEIGHT // 2), crf=12)
+        clean = (np.asarray(frame) for frame in frames)
+        write_film(given.clean, clean, (WIDTH // 2, HEIGHT // 2), RATE, 12, tune)
 
 
 if __name__ == "__main__":

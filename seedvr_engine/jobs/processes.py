@@ -5,12 +5,21 @@ import signal
 import time
 from collections.abc import Iterable
 from contextlib import suppress
+from pathlib import Path
 
 import psutil
+
+import seedvr_engine
 
 # The system's clock may be set while a process lives, which moves the time of birth that it reports.
 _CLOCK_TOLERANCE_S = 2.0
 _GONE_S, _POLL_S = 5.0, 0.01
+
+
+def environment_with_code() -> dict[str, str]:
+    """This process's own environment, in which Python finds this code: it may have been started anywhere."""
+    paths = (str(Path(seedvr_engine.__file__).parents[1]), os.environ.get("PYTHONPATH", ""))
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
 
 
 def birth(pid: int) -> float:

@@ -130,10 +130,10 @@ class Runner:
 
 
 def _show_input(info: MediaInfo, claim: Claim, folders: Folders) -> None:
-    thumbnail = folders.job(claim.job.id)
+    folder = folders.job(claim.job.id)
     with read_frames(info, stop=1) as frames:
         for frame in frames:
-            write_thumbnail(thumbnail, frame.rgb)
+            write_thumbnail(folder, frame.rgb)
 
 
 def _recognised(claim: Claim) -> dict[str, Any]:

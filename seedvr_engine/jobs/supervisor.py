@@ -1,7 +1,6 @@
 """Starts the worker when there is something to do, watches it, and ends it where it does not obey."""
 
 import logging
-import os
 import subprocess
 import sys
 import time
@@ -10,7 +9,6 @@ from typing import Literal
 
 import psutil
 
-import seedvr_engine
 from seedvr_engine.jobs import processes
 from seedvr_engine.jobs.folders import Folders
 from seedvr_engine.jobs.messages import JobError
@@ -120,13 +118,7 @@ class Supervisor:
         """The server's own, with what its settings say and where its code lies."""
         own = {name: str(getattr(self._settings, name)) for name in ("ckpts", "data", "outputs")}
         own |= {name: str(getattr(self._settings, name)) for name in ("timeout_s", "keep_warm_s")}
-        code = str(Path(seedvr_engine.__file__).parents[1])
-        paths = [code, *filter(None, [os.environ.get("PYTHONPATH")])]
-        return {
-            **os.environ,
-            **{variable_of(name): value for name, value in own.items()},
-            "PYTHONPATH": os.pathsep.join(paths),
-        }
+        return processes.environment_with_code() | {variable_of(name): value for name, value in own.items()}
 
     def _output(self) -> Path:
         """Where the worker's own output goes, which is read when it does not start."""

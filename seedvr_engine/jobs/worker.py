@@ -3,7 +3,6 @@
 `torchrun --standalone --nproc-per-node=1 -m seedvr_engine.jobs.worker SERVER`, started by `jobs.supervisor`.
 """
 
-import gc
 import logging
 import os
 import sys
@@ -20,6 +19,7 @@ from seedvr_engine.jobs.rates import RateStore
 from seedvr_engine.jobs.run import Runner
 from seedvr_engine.jobs.store import JobStore
 from seedvr_engine.logs import configure_logging, logging_job
+from seedvr_engine.pipeline.heap import give_back_gpu
 from seedvr_engine.settings import Settings, get_settings
 
 _POLL_S = 0.1
@@ -52,18 +52,12 @@ def _work(settings: Settings, store: JobStore, claims: Claims, runner: Runner) -
             continue
         with logging_job(claim.job.id):
             out_of_memory = runner.run(claim)
-        _clear_memory()
+        give_back_gpu()
         if out_of_memory:
             _log.warning("memory ran out; a new worker goes on")
             return
         idle_since = time.monotonic()
     _log.info("idle for %.0f s; the worker ends", settings.keep_warm_s)
-
-
-def _clear_memory() -> None:
-    gc.collect()
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()
 
 
 def _join_group() -> None:

@@ -1,4 +1,4 @@
-"""Gives freed memory back to the system.
+"""Gives freed memory back to the system, of the host and of GPUs. Knows no torch.
 
 The C library keeps what was freed for the next request. Tensors, frames and codecs' buffers come and go in
 all sizes from several threads, so that what is kept is never quite what is wanted next, and a process grows
@@ -8,6 +8,8 @@ computing time of small clips in page faults, and fewer arenas (M_ARENA_MAX) cha
 """
 
 import ctypes
+import gc
+import sys
 
 
 def give_back() -> None:
@@ -15,6 +17,14 @@ def give_back() -> None:
     trim = getattr(_LIBRARY, "malloc_trim", None)
     if trim is not None:
         trim(0)
+
+
+def give_back_gpu() -> None:
+    """Returns what lies idle in PyTorch's cache of GPU memory; does nothing where it uses no GPU here."""
+    gc.collect()
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_initialized():
+        torch.cuda.empty_cache()
 
 
 def _library() -> ctypes.CDLL | None:

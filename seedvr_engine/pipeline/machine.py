@@ -4,7 +4,6 @@ NVIDIA's management library (NVML) tells of the GPUs without touching them, so t
 none of their memory.
 """
 
-import gc
 import importlib.util
 import os
 import platform
@@ -21,6 +20,7 @@ import psutil
 import pynvml
 
 from seedvr_engine.errors import UsageError
+from seedvr_engine.pipeline.heap import give_back_gpu
 from seedvr_engine.pipeline.plan import Machine
 
 # CUDA counts the fastest GPU first, NVML and nvidia-smi go by slot: one order for all.
@@ -119,8 +119,7 @@ def free_bytes(device: Device) -> int:
         return host_free_bytes()
     torch = sys.modules.get("torch")
     if torch is not None and torch.cuda.is_initialized():
-        gc.collect()
-        torch.cuda.empty_cache()
+        give_back_gpu()
         return int(torch.cuda.mem_get_info(device.name)[0])
     with _nvml() as is_there:
         handles = _visible() if is_there else []

@@ -1,6 +1,5 @@
 """Brings a model into memory."""
 
-import gc
 from dataclasses import dataclass
 
 import torch
@@ -11,6 +10,7 @@ from seedvr_engine.errors import MemoryBudgetError
 from seedvr_engine.models.dit import DiT
 from seedvr_engine.models.vae import VideoVAE
 from seedvr_engine.pipeline.choice import ModelChoice
+from seedvr_engine.pipeline.heap import give_back_gpu
 from seedvr_engine.pipeline.machine import set_held
 from seedvr_engine.preview.model import load_preview
 
@@ -52,7 +52,7 @@ def take(choice: ModelChoice, device: torch.device, precision: str, *, weights_o
         if (model.choice, model.device, model.dtype, waiting.on_host) == wanted:
             return model
         del model, waiting
-        _empty(device)
+        give_back_gpu()
     return load_model(choice, device, precision, weights_on_host=weights_on_host)
 
 
@@ -71,12 +71,6 @@ def drop() -> None:
     """Lets the kept model go."""
     _kept.clear()
     set_held({})
-
-
-def _empty(device: torch.device) -> None:
-    gc.collect()
-    if device.type == "cuda":
-        torch.cuda.empty_cache()
 
 
 def load_model(choice: ModelChoice, device: torch.device, precision: str, *, weights_on_host: bool) -> Model:

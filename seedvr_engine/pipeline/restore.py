@@ -4,7 +4,6 @@ Shot after shot, and within a shot stage after stage, so that only one network w
 latents wait on disk. Whatever is finished is kept (`pipeline.work`), and the same call goes on from there.
 """
 
-import gc
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
@@ -20,6 +19,7 @@ from seedvr_engine.media.write import join_segments
 from seedvr_engine.pipeline.counts import latents_of
 from seedvr_engine.pipeline.estimate import Rates, estimate
 from seedvr_engine.pipeline.forecast import Forecast, check_disk, check_output, foresee
+from seedvr_engine.pipeline.heap import give_back_gpu
 from seedvr_engine.pipeline.messages import Pair, Progress, Result
 from seedvr_engine.pipeline.model import DTYPES, Model, blocks_to_host, keep, take
 from seedvr_engine.pipeline.options import Options
@@ -116,7 +116,7 @@ def _load(forecast: Forecast, meter: Meter) -> tuple[Model, Plan]:
         if plan.weight_place == "host":
             raise
     # Outside of the handler, for the traceback would keep what filled the memory alive.
-    _clear(device)
+    give_back_gpu()
     plan = replace(plan, weight_place="host", device_bytes=0, host_bytes=0)
     meter.note(f"The weights do not fit; going on with less: {plan.describe()}.")
     return take(choice, device, precision, weights_on_host=True), plan
@@ -241,18 +241,12 @@ def _use_less(task: Task) -> None:
     if plan.weight_place != task.plan.weight_place:
         blocks_to_host(task.model.dit)
     task.plan = plan
-    _clear(task.model.device)
+    give_back_gpu()
     task.meter.note(f"Memory ran out; going on with less: {plan.describe()}.")
 
 
 def _name_of(dtype: torch.dtype) -> str:
     return next(name for name, known in DTYPES.items() if known == dtype)
-
-
-def _clear(device: torch.device) -> None:
-    gc.collect()
-    if device.type == "cuda":
-        torch.cuda.empty_cache()
 
 
 def _close(task: Task) -> None:

@@ -1,7 +1,6 @@
 """Copies for the browser, each made once, by a process of its own that yields to everything else."""
 
 import logging
-import os
 import subprocess
 import sys
 import threading
@@ -10,8 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-import seedvr_engine
 from seedvr_engine.errors import SeedVRError
+from seedvr_engine.jobs.processes import environment_with_code
 from seedvr_engine.media.view import Copy
 
 _LOG = logging.getLogger(__name__)
@@ -88,7 +87,7 @@ class Copies:
         command = [sys.executable, "-m", "seedvr_engine.media.view", copy.to_json()]
         pipe = subprocess.PIPE
         with subprocess.Popen(
-            command, stdin=pipe, stdout=pipe, stderr=pipe, text=True, env=_environment()
+            command, stdin=pipe, stdout=pipe, stderr=pipe, text=True, env=environment_with_code()
         ) as process:
             with self._lock:
                 if self._closed:
@@ -107,9 +106,3 @@ class Copies:
         if code and not self._closed:
             _LOG.error("A copy for the browser could not be made: %s", errors[-2000:])
         return code
-
-
-def _environment() -> dict[str, str]:
-    """The server's own, and where its code lies: it may have been started from any folder."""
-    paths = [str(Path(seedvr_engine.__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))}

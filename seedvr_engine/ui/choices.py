@@ -117,7 +117,7 @@ def options_of(values: Mapping[str, Any]) -> Options:
     """Options from the values of the page's fields.
 
     values: field name and value; an empty field leaves the default. `size` may be "exact": then `width` and
-    `height` (pixels) count. `gpu` is the device.
+    `height` (pixels) count.
     Raises UsageError for values that make no sense together.
     """
     given = dict(values)
