@@ -27,6 +27,7 @@ from seedvr_engine.media.encoders import (
 from seedvr_engine.media.join import join_segments
 from seedvr_engine.media.opening import output_errors
 from seedvr_engine.media.pictures import PictureFolder, remove
+from seedvr_engine.media.priority import usual_priority
 from seedvr_engine.media.still import write_still
 from seedvr_engine.media.target import Target, choose_target, container_of
 from seedvr_engine.media.whole import give_name
@@ -133,7 +134,8 @@ class _Video:
             context.gop_size = keyframe_interval(target)
             context.thread_type = "AUTO"
             tag_colour(context, target)
-            self._container.start_encoding()
+            with usual_priority():
+                self._container.start_encoding()
         except BaseException:
             self._container.close()
             raise

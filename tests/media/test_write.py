@@ -4,6 +4,7 @@ import itertools
 import os
 from dataclasses import replace
 from fractions import Fraction
+from pathlib import Path
 
 import av
 import numpy as np
@@ -114,6 +115,18 @@ def test_segments_of_few_frames_keep_them_all_at_their_times(tmp_path, codec):
         with av.open(str(tmp_path / "piece"), format="nut") as container:
             times = [frame.pts * frame.time_base - 60 for frame in container.decode(video=0)]
         assert times == [Fraction(n, 25) for n in range(count)]
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="threads are listed on Linux alone")
+@pytest.mark.parametrize("codec", ["h264", "h265", "vp9", "av1"])
+def test_no_encoder_takes_the_machine_from_everybody_else(tmp_path, codec):
+    """SVT-AV1, run by root, would make this thread and all that it starts realtime ones."""
+    with SegmentWriter(tmp_path / "piece", replace(PLAIN, codec=codec, container="mkv")) as writer:
+        for number, frame in enumerate(scene(7, 5)):
+            writer.write(frame, Fraction(number, 25))
+        threads = [int(path.name) for path in Path("/proc/self/task").iterdir()]
+        assert {os.sched_getscheduler(thread) for thread in threads} == {os.SCHED_OTHER}
+    assert os.sched_getscheduler(0) == os.SCHED_OTHER
 
 
 def test_a_segment_has_its_name_only_when_it_is_whole(tmp_path):
