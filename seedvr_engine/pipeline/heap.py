@@ -10,6 +10,9 @@ computing time of small clips in page faults, and fewer arenas (M_ARENA_MAX) cha
 import ctypes
 import gc
 import sys
+import time
+
+_INTERVAL_S = 1.0
 
 
 def give_back() -> None:
@@ -17,6 +20,19 @@ def give_back() -> None:
     trim = getattr(_LIBRARY, "malloc_trim", None)
     if trim is not None:
         trim(0)
+
+
+class Trimmer:
+    """Gives back once a second at most, for what was returned costs page faults when it is wanted again."""
+
+    def __init__(self) -> None:
+        self._next = 0.0
+
+    def step(self) -> None:
+        """To be called between steps of work."""
+        if time.monotonic() >= self._next:
+            give_back()
+            self._next = time.monotonic() + _INTERVAL_S
 
 
 def give_back_gpu() -> None:

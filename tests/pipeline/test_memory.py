@@ -27,7 +27,7 @@ def peak_bytes(source: Path) -> int:
 def test_a_shot_ten_times_as_long_takes_no_more_memory(tmp_path):
     """160x128, no cut: kept whole, its frames or latents would take hundreds of megabytes.
 
-    The short clip has several stretches and segments already, so that it has seen every kind of work.
+    The short clip has several segments already, so that reading, decoding and writing overlap in both.
     """
     there = scene(5, 48, (64, 80), speed=0.5)
     back_and_forth = there + there[::-1]

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from seedvr_engine.media.pictures import remove
 from seedvr_engine.pipeline.counts import latents_of
-from seedvr_engine.pipeline.heap import give_back
+from seedvr_engine.pipeline.heap import Trimmer
 from seedvr_engine.pipeline.latent import restore_latent
 from seedvr_engine.pipeline.noise import first_frame, latent_noise
 from seedvr_engine.pipeline.task import Task
@@ -93,15 +93,14 @@ def _share_teller(task: Task, done: float, frames: float) -> Callable[[float], N
     done: frames before this stretch. frames: what the stretch itself counts for.
     """
     passes = task.options.steps * (1 if task.options.guidance == 1.0 else 2)
-    on_host = task.model.device.type == "cpu"
     finished, told = 0, 0.0
+    trimmer = Trimmer()
 
     def tell(share: float) -> None:
         nonlocal finished, told
         # A smaller share than the last one tells that the next pass has begun.
         finished, told = finished + (share < told), share
         task.meter.reach(done + frames * (finished + share) / passes)
-        if on_host:
-            give_back()
+        trimmer.step()
 
     return tell
