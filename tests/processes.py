@@ -15,8 +15,8 @@ from typing import Any
 
 Event = dict[str, Any]
 
-_PROCESSES = multiprocessing.get_context("forkserver")
-_PROCESSES.set_forkserver_preload(["seedvr_engine.cli", "seedvr_engine.pipeline.restore", __name__])
+PROCESSES = multiprocessing.get_context("forkserver")
+PROCESSES.set_forkserver_preload(["seedvr_engine.cli", "seedvr_engine.pipeline.restore", __name__])
 
 
 class Command:
@@ -27,9 +27,9 @@ class Command:
     """
 
     def __init__(self, *arguments: Any, pieces: tuple[int, int] | None = None, errors: Path | None = None):
-        reading, writing = _PROCESSES.Pipe(duplex=False)
+        reading, writing = PROCESSES.Pipe(duplex=False)
         words = [*map(str, arguments), "--json"]
-        self._process = _PROCESSES.Process(target=_run, args=(words, pieces, writing, errors), daemon=True)
+        self._process = PROCESSES.Process(target=_run, args=(words, pieces, writing, errors), daemon=True)
         self._process.start()
         writing.close()
         self._stdout = open(os.dup(reading.fileno()))  # noqa: SIM115, PTH123 - open as long as the process

@@ -39,6 +39,8 @@ class Options:
         frame and its time.
     container, codec, quality: of the output; None takes what loses nothing. quality: 0 (small) to 100 (best).
     device: "auto", "cpu", "cuda", "cuda:1", ...
+    gpus: how many GPUs may share the shots of a clip where a worker has several (`jobs.worker`), 0 for all;
+        with a device that is named, that one works alone.
 
     Raises UsageError for a value outside its range.
     """
@@ -62,6 +64,7 @@ class Options:
     codec: str | None = None
     quality: int | None = None
     device: str = "auto"
+    gpus: int = 0
 
     def __post_init__(self) -> None:
         Size.parse(self.size)
@@ -85,6 +88,7 @@ class Options:
             ("start", 0, LONGEST_S),
             ("end", 0, LONGEST_S),
             ("rate", 1, 240),
+            ("gpus", 0, 64),
         ):
             value = getattr(self, name)
             if value is not None and not low <= value <= high:

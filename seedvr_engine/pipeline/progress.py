@@ -104,6 +104,11 @@ class Meter:
             self._done[stage, shot] = max(frames, before)
             self._credited[stage] = self._credited.get(stage, 0.0) + self._done[stage, shot] - before
 
+    def add(self, stage: Stage, shot: int, frames: float) -> None:
+        """The first frames of a shot went through a stage meanwhile, in another process."""
+        with self._lock:
+            self._done[stage, shot] = max(frames, self._done.get((stage, shot), 0.0))
+
     def reach(self, frames: float) -> None:
         """So many frames of the shot went through the stage under way. Raises Cancelled.
 

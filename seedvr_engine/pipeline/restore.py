@@ -5,32 +5,35 @@ latents wait on disk. Whatever is finished is kept (`pipeline.work`), and the sa
 """
 
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import replace
 from pathlib import Path
 
 import torch
 
 from seedvr_engine import __version__
-from seedvr_engine.errors import Cancelled, InputError, MemoryBudgetError
+from seedvr_engine.errors import Cancelled, MemoryBudgetError
 from seedvr_engine.media.info import MediaInfo
 from seedvr_engine.media.probe import probe
 from seedvr_engine.media.write import join_segments
-from seedvr_engine.pipeline.counts import latents_of
 from seedvr_engine.pipeline.estimate import Rates, estimate
 from seedvr_engine.pipeline.forecast import Forecast, check_disk, check_output, foresee
 from seedvr_engine.pipeline.heap import give_back_gpu
 from seedvr_engine.pipeline.messages import Pair, Progress, Result
-from seedvr_engine.pipeline.model import DTYPES, Model, blocks_to_host, keep, take
+from seedvr_engine.pipeline.model import DTYPES, Model, keep, take
 from seedvr_engine.pipeline.options import Options
-from seedvr_engine.pipeline.plan import Plan, smaller
+from seedvr_engine.pipeline.plan import Plan
 from seedvr_engine.pipeline.progress import Meter
+from seedvr_engine.pipeline.sharing import (
+    close_readers,
+    free_shots,
+    help_with_shots,
+    restore_shots,
+    wait_for_others,
+)
 from seedvr_engine.pipeline.shots import Originals
-from seedvr_engine.pipeline.stages.decode import decode_shot
-from seedvr_engine.pipeline.stages.encode import encode_shot, open_stream
-from seedvr_engine.pipeline.stages.restore import restore_shot
 from seedvr_engine.pipeline.task import Task, Viewer
-from seedvr_engine.pipeline.work import Shot, Work, other_work, work_key
+from seedvr_engine.pipeline.work import Work, other_work, work_key
 
 
 def restore(
@@ -46,6 +49,7 @@ def restore(
     info: MediaInfo | None = None,
     rates: Rates | None = None,
     keep_model: bool = False,
+    helpers: int = 0,
 ) -> Result:
     """Restores a video or a picture.
 
@@ -55,7 +59,7 @@ def restore(
     that is done, then about one a second. cancelled: asked often; the restoration stops when it says so.
     info: what is known of the input already (a sequence of pictures). rates: what earlier runs of the kind
     were measured to do, so that the time left is true. keep_model: the model stays in memory for the next
-    restoration of this process.
+    restoration of this process. helpers: processes that call `help_restore` meanwhile.
     Raises Cancelled, and the other errors of `seedvr_engine.errors`; finished work is kept in every case.
     """
     forecast = foresee(info or probe(input), options or Options(), output, plan)
@@ -64,34 +68,66 @@ def restore(
     meter = Meter(estimate(forecast, rates), device, on_progress, cancelled)
     with closing(Work(forecast.output, _key(forecast))) as work, meter.ticking():
         check_disk(forecast, work.bytes())
-        task = _prepare(forecast, work, meter, on_picture)
+        _announce(forecast, work, meter)
+        task = _task(forecast, work, meter, on_picture)
         try:
             with torch.inference_mode():
-                _restore_shots(task)
+                restore_shots(task, helpers)
         except BaseException as error:
             work.remove_if_empty()
             if keep_model and isinstance(error, Cancelled):
                 keep(task.model, weights_on_host=task.plan.weight_place == "host")
             raise
         finally:
-            _close(task)
+            close_readers(task)
         if keep_model:
             keep(task.model, weights_on_host=task.plan.weight_place == "host")
         return _finish(task)
 
 
-def _prepare(forecast: Forecast, work: Work, meter: Meter, on_picture: Callable[[Pair], None] | None) -> Task:
-    """Loads the model and says what will be done."""
-    info, options = forecast.info, forecast.options
+def help_restore(input: Path, output: Path, options: Options, *, is_over: Callable[[], bool]) -> int:
+    """Takes shots off the hands of a process that restores the same with `helpers`, until that is over.
+
+    options: the same but for the device. is_over: asked often; True once the other process is done or stops.
+    The model stays in memory for the next time. Where this device calls for another model or precision than
+    the other one's, nothing is done.
+    Returns how many shots it finished. Raises the errors of `seedvr_engine.errors` but Cancelled; the other
+    process takes the shot over.
+    """
+    forecast = foresee(probe(input), options, output)
+    work = Work(forecast.output, _key(forecast), as_helper=True)
+    meter = Meter(estimate(forecast, None), torch.device(forecast.device.name), None, is_over)
+    factor, count = forecast.model.vae.time_factor, 0
+    with suppress(Cancelled), torch.inference_mode():
+        while not free_shots(work, factor):
+            wait_for_others(meter)
+            work.load()
+        # Loading takes long; nothing is loaded for a clip of a single shot, which its owner holds.
+        task = _task(forecast, work, meter, None)
+        try:
+            for _ in help_with_shots(task):
+                count += 1
+        finally:
+            close_readers(task)
+            keep(task.model, weights_on_host=task.plan.weight_place == "host")
+    return count
+
+
+def _announce(forecast: Forecast, work: Work, meter: Meter) -> None:
+    """Says what will be done."""
     way = forecast.plan.describe(forecast.latents)
     meter.note(f"Model: {forecast.model.label}, {forecast.precision}. {way}")
     unfinished = other_work(forecast.output, work.key)
-    for sentence in (*forecast.notes, *info.warnings, *([unfinished] if unfinished else [])):
+    for sentence in (*forecast.notes, *forecast.info.warnings, *([unfinished] if unfinished else [])):
         meter.note(sentence)
+
+
+def _task(forecast: Forecast, work: Work, meter: Meter, on_picture: Callable[[Pair], None] | None) -> Task:
+    """Loads the model."""
     model, plan = _load(forecast, meter)
     return Task(
-        info,
-        options,
+        forecast.info,
+        forecast.options,
         forecast.geometry,
         forecast.target,
         forecast.output,
@@ -100,7 +136,7 @@ def _prepare(forecast: Forecast, work: Work, meter: Meter, on_picture: Callable[
         work,
         meter,
         residual=forecast.residual,
-        originals=Originals(info, meter.check),
+        originals=Originals(forecast.info, meter.check),
         viewer=Viewer(on_picture),
     )
 
@@ -123,8 +159,12 @@ def _load(forecast: Forecast, meter: Meter) -> tuple[Model, Plan]:
 
 
 def _key(forecast: Forecast) -> str:
+    # Where it runs changes nothing that is kept.
+    choices = {
+        name: value for name, value in forecast.options.as_dict().items() if name not in ("device", "gpus")
+    }
     facts = (
-        forecast.options.as_dict(),
+        choices,
         str(forecast.info.rate),
         forecast.model.fingerprint,
         forecast.precision,
@@ -132,129 +172,8 @@ def _key(forecast: Forecast) -> str:
     return work_key(forecast.info.path, *facts, __version__)
 
 
-def _restore_shots(task: Task) -> None:
-    """Takes shot after shot through the stages."""
-    work, index = task.work, 0
-    while True:
-        if index == len(work.shots) and (work.ended or not _next_shot(task)):
-            return
-        shot = work.shots[index]
-        if shot.frames is None:
-            task.meter.enter("encode", index)
-            _sparing(task, encode_shot, index)
-            _seen_to_its_end(task)
-        else:
-            task.meter.credit("encode", index, shot.frames)
-        if all(segment.path.exists() for segment in task.segments(index)):
-            task.meter.credit("restore", index, shot.frames or 0)
-            task.meter.credit("decode", index, shot.frames or 0)
-        else:
-            if work.condition(index).contiguous() < latents_of(shot.frames or 0, task.time_factor):
-                _encode_again(task, index)
-            task.meter.enter("restore", index)
-            _sparing(task, restore_shot, index)
-            task.meter.enter("decode", index)
-            _sparing(task, decode_shot, index)
-        work.forget_latents(index)
-        index += 1
-
-
-def _seen_to_its_end(task: Task) -> None:
-    """A shot has been read; keeps that, and after the last one what was wrong with the input."""
-    assert task.stream is not None
-    if task.stream.next_frame is None:
-        task.work.ended, task.work.warnings = True, list(task.stream.warnings)
-    task.work.save()
-    _correct_total(task)
-
-
-def _encode_again(task: Task, index: int) -> None:
-    """A segment is missing whose latents are gone: somebody deleted it because it was damaged."""
-    shot = task.work.shots[index]
-    frames = shot.frames
-    # It stands behind the last shot found, and is opened there again when it is wanted.
-    _close(task)
-    task.meter.enter("encode", index)
-    _sparing(task, encode_shot, index)
-    _close(task)
-    if shot.frames != frames:
-        raise InputError(f"{task.info.path.name} changed while it was restored.", remedy="Start again.")
-
-
-def _next_shot(task: Task) -> bool:
-    """Adds the shot that begins with the next frame; False at the end. Raises InputError without a frame."""
-    work = task.work
-    if task.stream is None:
-        last = work.shots[-1] if work.shots else None
-        first = last.first + (last.frames or 0) if last else task.beginning
-        task.stream = open_stream(task, first, known=0)
-    frame = task.stream.next_frame
-    if frame is None:
-        if not work.shots:
-            raise InputError(
-                f"{task.info.path.name} has no frame from {task.options.start or 0} s on.",
-                remedy="Choose an earlier start.",
-            )
-        work.ended, work.warnings = True, list(task.stream.warnings)
-        work.save()
-        return False
-    work.shots.append(Shot(frame.number))
-    work.save()
-    return True
-
-
-def _correct_total(task: Task) -> None:
-    """Once the end has been seen, the number of frames is known."""
-    known = sum(shot.frames or 0 for shot in task.work.shots)
-    task.meter.frames_total = known if task.work.ended else max(known + 1, task.meter.frames_total)
-
-
-def _sparing(task: Task, stage: Callable[[Task, int], None], index: int) -> None:
-    """Runs a stage; where memory runs out, goes on from what is kept with a plan that needs less."""
-    while not _fits(task, stage, index):
-        # Outside of the handler, for the traceback would keep what filled the memory alive.
-        _use_less(task)
-
-
-def _fits(task: Task, stage: Callable[[Task, int], None], index: int) -> bool:
-    """Runs a stage; False where memory ran out."""
-    try:
-        stage(task, index)
-    except (torch.OutOfMemoryError, MemoryError):
-        return False
-    except RuntimeError as error:
-        # What PyTorch says where the host's memory, not a GPU's, is full.
-        if "DefaultCPUAllocator" not in str(error):
-            raise
-        return False
-    return True
-
-
-def _use_less(task: Task) -> None:
-    plan = smaller(task.plan)
-    if plan is None:
-        raise MemoryBudgetError(
-            f"{task.model.choice.label} does not fit into the memory of {task.model.device} at this size.",
-            remedy="Choose a smaller size or model, or free the GPU of other programs.",
-        )
-    _close(task)
-    if plan.weight_place != task.plan.weight_place:
-        blocks_to_host(task.model.dit)
-    task.plan = plan
-    give_back_gpu()
-    task.meter.note(f"Memory ran out; going on with less: {plan.describe()}.")
-
-
 def _name_of(dtype: torch.dtype) -> str:
     return next(name for name, known in DTYPES.items() if known == dtype)
-
-
-def _close(task: Task) -> None:
-    task.originals.close()
-    if task.stream is not None:
-        task.warnings += task.stream.warnings
-        task.stream.close()
-        task.stream = None
 
 
 def _finish(task: Task) -> Result:

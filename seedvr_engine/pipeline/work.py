@@ -3,7 +3,8 @@
 A hidden folder beside the output, named by a hash of input, options, model and version:
 
     state.json                              the shots found so far, and what was wrong with the input
-    lock                                    held by the process at work
+    lock                                    held by the process that owns the restoration
+    shot-000000.lock                        held by the process, owner or helper, that takes the shot further
     shot-000000/condition/000000-000016     latents of the condition, in runs
     shot-000000/restored/000000-000033      latents of one pass of the transformer
     segments/000000000                      encoded output, one file (or folder) for each run of frames; an
@@ -103,19 +104,26 @@ def _bytes(folder: Path) -> int:
 class Work:
     """The folder of one restoration; made when there is something to keep.
 
-    Raises OutputError where it cannot be written.
+    as_helper: another process owns it and saves what shots there are (`pipeline.sharing`).
+    finished: numbers of the shots whose segments were all seen.
+    Raises OutputError where it cannot be written, UsageError where it has an owner already.
     """
 
-    def __init__(self, output: Path, key: str) -> None:
+    def __init__(self, output: Path, key: str, *, as_helper: bool = False) -> None:
         self.key = key
         self.folder = output.parent / f".{output.name}.{key}"
         self.shots: list[Shot] = []
+        self.finished: set[int] = set()
         self.ended = False
         self.warnings: list[str] = []
         self._state = self.folder / "state.json"
         self._lock: IO[str] | None = None
-        if self.folder.is_dir():
+        if self.folder.is_dir() and not as_helper:
             self._hold()
+        self.load()
+
+    def load(self) -> None:
+        """Reads the shots found so far."""
         # A state that a power cut left unreadable is found anew; latents and segments beside it still hold.
         with suppress(FileNotFoundError, ValueError, KeyError, TypeError):
             state = json.loads(self._state.read_text())
@@ -145,6 +153,26 @@ class Work:
                 self._hold()
             part.write_text(json.dumps(state))
             give_name(part, self._state)
+
+    @contextmanager
+    def holding(self, shot: int) -> Iterator[bool]:
+        """Keeps other processes off a shot meanwhile; False where one of them holds it."""
+        path = self._shot_folder(shot).with_suffix(".lock")
+        with output_errors(path):
+            lock = path.open("w")
+        with lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                is_mine = False
+            else:
+                is_mine = True
+            yield is_mine
+
+    def is_held(self, shot: int) -> bool:
+        """Whether another process, or another part of this one, holds a shot now."""
+        with self.holding(shot) as is_mine:
+            return not is_mine
 
     def condition(self, shot: int) -> "Latents":
         """The condition latents of a shot."""

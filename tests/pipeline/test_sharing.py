@@ -1,0 +1,153 @@
+"""Processes share the shots of a clip: nothing is done twice or lost, and nothing comes out different."""
+
+import fcntl
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from seedvr_engine.errors import Cancelled
+from seedvr_engine.pipeline.restore import help_restore, restore
+from tests.pipeline.runs import PREVIEW, clip, frames_of, times_of
+from tests.processes import PROCESSES
+
+LENGTHS = (9, 13, 5, 9, 7, 9)
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory) -> Path:
+    return clip(tmp_path_factory.mktemp("film") / "film.mkv", LENGTHS)
+
+
+@pytest.fixture(scope="module")
+def alone(source, tmp_path_factory) -> Path:
+    output = tmp_path_factory.mktemp("alone") / "alone.mkv"
+    restore(source, output, PREVIEW)
+    return output
+
+
+def _help(source: Path, output: Path, over, finished) -> None:
+    finished.value = help_restore(source, output, PREVIEW, is_over=over.is_set)
+
+
+class Helper:
+    """A process that helps with the restoration of `source` into `output` until `over` is set."""
+
+    def __init__(self, source: Path, output: Path) -> None:
+        self.over = PROCESSES.Event()
+        self._finished = PROCESSES.Value("i", -1)
+        self.process = PROCESSES.Process(target=_help, args=(source, output, self.over, self._finished))
+        self.process.start()
+
+    def end(self) -> int:
+        """Returns how many shots it has finished; -1 where it did not get to its end."""
+        self.over.set()
+        self.process.join()
+        return self._finished.value
+
+
+@contextmanager
+def helping(source: Path, output: Path) -> Iterator[Helper]:
+    helper = Helper(source, output)
+    try:
+        yield helper
+    finally:
+        helper.end()
+
+
+def is_held(folder: Path, by: int) -> bool:
+    """Whether this process holds a shot, as the kernel tells."""
+    inodes = {path.stat().st_ino for path in folder.glob(".*/shot-*.lock")}
+    locks = (line.split() for line in Path("/proc/locks").read_text().splitlines())
+    return any(int(words[4]) == by and int(words[5].split(":")[2]) in inodes for words in locks)
+
+
+def same(one: Path, other: Path) -> bool:
+    return times_of(one) == times_of(other) and bool(np.array_equal(frames_of(one), frames_of(other)))
+
+
+def when(is_so: Callable[[], bool], do: Callable[[], None]) -> Callable[[object], None]:
+    """For `on_progress`: does something once, as soon as something is so."""
+    done = threading.Event()
+
+    def look(_: object) -> None:
+        if not done.is_set() and is_so():
+            done.set()
+            do()
+
+    return look
+
+
+def test_shared_shots_come_out_as_those_of_one_process(source, alone, tmp_path):
+    output = tmp_path / "shared.mkv"
+    told = []
+    with helping(source, output) as helper:
+        result = restore(source, output, PREVIEW, helpers=1, on_progress=told.append)
+        count = helper.end()
+    assert 1 <= count < len(LENGTHS)
+    assert same(output, alone)
+    assert result.frames == told[-1].frames_done == sum(LENGTHS)
+    assert [path.name for path in tmp_path.iterdir()] == ["shared.mkv"]
+
+
+def test_a_helper_that_is_killed_over_a_shot_loses_nothing(source, alone, tmp_path):
+    output = tmp_path / "shared.mkv"
+    with helping(source, output) as helper:
+        pid = helper.process.pid
+        kill = when(lambda: is_held(tmp_path, pid), lambda: os.kill(pid, signal.SIGKILL))
+        restore(source, output, PREVIEW, helpers=1, on_progress=kill)
+        assert helper.end() == -1
+    assert helper.process.exitcode == -signal.SIGKILL
+    assert same(output, alone)
+
+
+def test_a_restoration_that_is_stopped_waits_for_its_helper_and_goes_on_later(source, alone, tmp_path):
+    output = tmp_path / "shared.mkv"
+    with helping(source, output) as helper:
+        pid = helper.process.pid
+        stop = threading.Event()
+
+        def end() -> None:
+            stop.set()
+            helper.over.set()
+
+        with pytest.raises(Cancelled):
+            restore(
+                *(source, output, PREVIEW),
+                helpers=1,
+                on_progress=when(lambda: is_held(tmp_path, pid), end),
+                cancelled=stop.is_set,
+            )
+        assert not is_held(tmp_path, pid)
+    assert list(tmp_path.glob(".*/shot-*"))
+    restore(source, output, PREVIEW)
+    assert same(output, alone)
+
+
+def test_a_shot_that_another_process_holds_comes_last(source, alone, tmp_path):
+    """The owner does all others first, waits, and takes it over when it is let go."""
+    output = tmp_path / "shared.mkv"
+    locks = []
+
+    def hold_then_let_go(progress) -> None:
+        if not locks and progress.stage == "encode":
+            (folder,) = tmp_path.glob(".*")
+            locks.append((folder / "shot-000000.lock").open("w"))
+            fcntl.flock(locks[0], fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if locks and [path.name for path in tmp_path.glob(".*/shot-??????")] == ["shot-000000"]:
+            locks[0].close()
+
+    restore(source, output, PREVIEW, helpers=1, on_progress=hold_then_let_go)
+    assert locks[0].closed
+    assert same(output, alone)
+
+
+def test_a_helper_finds_nothing_where_there_is_no_restoration(source, tmp_path):
+    with helping(source, tmp_path / "shared.mkv") as helper:
+        assert helper.end() == 0
+    assert not list(tmp_path.iterdir())
