@@ -43,6 +43,8 @@ class Settings:
     Jobs:
     timeout_s: seconds of running after which a job is interrupted and keeps its work; 0 for no limit.
     keep_warm_s: seconds that an idle worker keeps its model.
+    gpus: how many GPUs the worker uses, one process each, which share the shots of a clip; 0 for all. Without
+        a GPU as many processes on the CPU, 1 for 0.
     max_upload_bytes: of one file; 50 GB, some hours of camera footage. "20GB" and the like are understood.
     max_duration_s: of an input; 12 hours. max_pixels: of one frame, input or output; 50 million, a phone's
         largest pictures and more than 8K video. max_queued: unfinished jobs in all;
@@ -67,6 +69,7 @@ class Settings:
 
     timeout_s: float = field(default=1800.0, metadata=_env("SEEDVR_TIMEOUT", low=0))
     keep_warm_s: float = field(default=600.0, metadata=_env("SEEDVR_KEEP_WARM", low=0))
+    gpus: int = field(default=0, metadata=_env("SEEDVR_GPUS", low=0, high=64))
     max_upload_bytes: int = field(default=50 * 10**9, metadata=_env("SEEDVR_MAX_UPLOAD", low=0))
     max_duration_s: float = field(default=43200.0, metadata=_env("SEEDVR_MAX_DURATION", low=0))
     max_pixels: int = field(default=50_000_000, metadata=_env("SEEDVR_MAX_PIXELS", low=0))

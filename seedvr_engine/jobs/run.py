@@ -15,6 +15,7 @@ from seedvr_engine.errors import Cancelled, MemoryBudgetError, OutputError, Seed
 from seedvr_engine.jobs.beat import Beat
 from seedvr_engine.jobs.claims import Claim, Claims, LostJob
 from seedvr_engine.jobs.folders import Folders, remove_path, work_folders
+from seedvr_engine.jobs.helper import helpers_for
 from seedvr_engine.jobs.messages import JobError, State
 from seedvr_engine.jobs.pictures import write_thumbnail
 from seedvr_engine.jobs.previews import make_preview, remove_scratch
@@ -34,10 +35,11 @@ _log = logging.getLogger(__name__)
 
 
 class Runner:
-    """Runs claimed jobs, one at a time."""
+    """Runs claimed jobs, one at a time. ranks: processes of this worker, which may share a job's shots."""
 
-    def __init__(self, claims: Claims, folders: Folders, rates: RateStore) -> None:
+    def __init__(self, claims: Claims, folders: Folders, rates: RateStore, ranks: int = 1) -> None:
         self._claims, self._folders, self._rates = claims, folders, rates
+        self._ranks = ranks
 
     def run(self, claim: Claim) -> bool:
         """Restores a job and writes how it ended. Returns whether memory ran out."""
@@ -84,6 +86,8 @@ class Runner:
         )
         _show_input(info, claim, self._folders)
 
+        helpers = helpers_for(job.options, job.kind, self._ranks)
+
         def into(path: Path, options: Options) -> Result:
             return restore(
                 job.input.path,
@@ -95,11 +99,14 @@ class Runner:
                 info=info,
                 rates=self._rates.get(kind_of(forecast)),
                 keep_model=True,
+                helpers=helpers,
             )
 
         if job.kind == "full":
             result = into(output, job.options)
-            self._rates.learn(kind_of(forecast), measured(result, forecast))
+            if not helpers or len(result.shots) == 1:
+                # What others have done is no measure of this device.
+                self._rates.learn(kind_of(forecast), measured(result, forecast))
             return result.as_dict()
         factor = forecast.model.vae.time_factor
         return make_preview(job, info, forecast.geometry, factor, output.parent, into).as_dict()

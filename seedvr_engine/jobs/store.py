@@ -44,7 +44,7 @@ class NewJob:
 
 @dataclass(frozen=True)
 class Running:
-    """A job under way, as its supervisor sees it. Times are Unix seconds."""
+    """A job under way, as its supervisor sees it. Times are Unix seconds. output: the name of its result."""
 
     id: str
     worker: str
@@ -52,6 +52,7 @@ class Running:
     lease_until: float
     stop_reason: str | None
     stop_at: float | None
+    output: str
 
 
 class JobStore:
@@ -173,9 +174,8 @@ class JobStore:
 
     def running(self) -> list[Running]:
         """All jobs under way."""
-        rows = self._database.connection().execute(
-            "SELECT id, worker, fence, lease_until, stop_reason, stop_at FROM jobs WHERE state = 'running'"
-        )
+        columns = "id, worker, fence, lease_until, stop_reason, stop_at, output"
+        rows = self._database.connection().execute(f"SELECT {columns} FROM jobs WHERE state = 'running'")
         return [Running(*row) for row in rows]
 
     def has_queued(self) -> bool:

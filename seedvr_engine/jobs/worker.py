@@ -1,6 +1,7 @@
 """The process that restores: claims one job after another, keeps the model warm, ends when nobody needs it.
 
-`torchrun --standalone --nproc-per-node=1 -m seedvr_engine.jobs.worker SERVER`, started by `jobs.supervisor`.
+`torchrun --standalone --nproc-per-node=GPUS -m seedvr_engine.jobs.worker SERVER`, started by
+`jobs.supervisor`. Rank 0 works as said; the other ranks help it (`jobs.helper`).
 """
 
 import logging
@@ -8,6 +9,7 @@ import os
 import sys
 import time
 
+import psutil
 import torch
 import torch.distributed
 
@@ -15,11 +17,13 @@ from seedvr_engine.jobs import liveness, processes
 from seedvr_engine.jobs.claims import Claims
 from seedvr_engine.jobs.database import Database
 from seedvr_engine.jobs.folders import Folders
+from seedvr_engine.jobs.helper import Helper
 from seedvr_engine.jobs.rates import RateStore
 from seedvr_engine.jobs.run import Runner
 from seedvr_engine.jobs.store import JobStore
 from seedvr_engine.logs import configure_logging, logging_job
 from seedvr_engine.pipeline.heap import give_back_gpu
+from seedvr_engine.pipeline.machine import set_processes
 from seedvr_engine.settings import Settings, get_settings
 
 _POLL_S = 0.1
@@ -32,13 +36,18 @@ def main() -> None:
     liveness.end_with(liveness.find_server(server))
     settings = get_settings()
     configure_logging("worker", settings)
-    _join_group()
+    rank, ranks = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
+    set_processes(ranks)
+    owner = _meet(ranks)
     folders = Folders.of(settings)
     database = Database(folders.database)
     store = JobStore(database, folders)
     store.add_worker(os.getpid(), processes.birth(os.getpid()))
-    claims = Claims(database, folders, server, f"{os.getpid()}@{processes.birth(os.getpid()):.2f}")
-    _work(settings, store, claims, Runner(claims, folders, RateStore(database)))
+    if rank:
+        Helper(store, folders, rank, ranks, owner).work()
+    else:
+        claims = Claims(database, folders, server, f"{os.getpid()}@{processes.birth(os.getpid()):.2f}")
+        _work(settings, store, claims, Runner(claims, folders, RateStore(database), ranks))
     if torch.distributed.is_initialized():
         torch.distributed.destroy_process_group()
 
@@ -60,12 +69,15 @@ def _work(settings: Settings, store: JobStore, claims: Claims, runner: Runner) -
     _log.info("idle for %.0f s; the worker ends", settings.keep_warm_s)
 
 
-def _join_group() -> None:
-    """Meets the other ranks; a single GPU needs nobody."""
-    if not torch.cuda.is_available():
-        torch.distributed.init_process_group("gloo")
-    elif int(os.environ.get("WORLD_SIZE", "1")) > 1:
-        torch.distributed.init_process_group("nccl")
+def _meet(ranks: int) -> psutil.Process:
+    """Meets the other ranks; returns the process of rank 0. A single GPU needs nobody."""
+    if ranks == 1 and torch.cuda.is_available():
+        return psutil.Process()
+    # They tell each other who they are and no more: what they share lies on the disk.
+    torch.distributed.init_process_group("gloo")
+    told = [os.getpid()]
+    torch.distributed.broadcast_object_list(told, src=0)
+    return psutil.Process(told[0])
 
 
 if __name__ == "__main__":

@@ -44,6 +44,8 @@ _FILE_PAGES = ("inactive_file", "active_file")
 _held: dict[str, int] = {}
 # Free bytes of each GPU before a process of ours took some.
 _free_before: dict[str, int] = {}
+# Processes that share the host's memory in equal parts.
+_processes = {"count": 1}
 
 
 @dataclass(frozen=True)
@@ -139,11 +141,17 @@ def host_free_bytes() -> int:
 
 def this_machine(device: Device) -> Machine:
     """The budgets of a device and of the host, from what is free now or can be made so (`set_held`)."""
-    host = int((host_free_bytes() + _held.get("cpu", 0)) * _HOST_SHARE)
+    free_on_host = host_free_bytes() // _processes["count"] + _held.get("cpu", 0)
+    host = int(free_on_host * _HOST_SHARE)
     if device.type == "cuda":
         free = free_bytes(device) + _held.get(device.name, 0)
         return Machine("cuda", int(max(free, _free_before.get(device.name, 0)) * _DEVICE_SHARE), host)
     return Machine(device.type, host, host)
+
+
+def set_processes(count: int) -> None:
+    """How many processes, each with a device of its own, share the host's memory."""
+    _processes["count"] = count
 
 
 def set_held(held: Mapping[str, int]) -> None:

@@ -26,7 +26,7 @@ def values_of(options: Options) -> dict[str, Any]:
     typed = {name: _typed(values[name]) for name in ("start", "end", "rate")}
     chosen = {name: values[name] or "" for name in ("container", "codec")}
     names = ("seed", "steps", "guidance", "rescale", "condition_noise", "colour", "detail", "shots")
-    plain = {name: values[name] for name in (*names, "precision", "device")}
+    plain = {name: values[name] for name in (*names, "precision", "gpus")}
     return (
         typed | chosen | plain | {"quality": DEFAULT_QUALITY if options.quality is None else options.quality}
     )
@@ -179,18 +179,14 @@ def _file_fields() -> dict[str, Any]:
 def _gpu_field(gpus: Sequence[str]) -> dict[str, Any]:
     if len(gpus) < 2:
         return {}
-    choices = [
-        ("Automatic", "auto"),
-        *((f"{index + 1}: {name}", f"cuda:{index}") for index, name in enumerate(gpus)),
-    ]
     field = gr.Dropdown(
-        label="Graphics card",
-        info=f"A clip runs on one card; this machine has {len(gpus)}. Choose which.",
-        choices=choices,
-        value="auto",
+        label="Number of GPUs",
+        info="They share the shots of a clip. Fewer only to leave some to other programs.",
+        choices=[(f"All {len(gpus)}", 0), *((str(count), count) for count in range(1, len(gpus)))],
+        value=0,
         filterable=False,
     )
-    return {"device": field}
+    return {"gpus": field}
 
 
 def _optional(label: str, info: str, empty: str) -> gr.Textbox:

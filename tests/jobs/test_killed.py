@@ -3,6 +3,7 @@
 import json
 import signal
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -43,8 +44,13 @@ def restoring(outside: Outside, job_id: str) -> bool:
 
 
 def decoding(outside: Outside, job_id: str) -> bool:
-    work = outside.work(job_id)
-    return work is not None and any(work.glob("segments/*.part"))
+    """Whether a segment is being written, by this run: a killed one leaves such files too."""
+    work, job = outside.work(job_id), outside.job(job_id)
+    if work is None or job.state != "running" or job.started_at is None:
+        return False
+    with suppress(FileNotFoundError):
+        return any(part.stat().st_mtime >= job.started_at for part in work.glob("segments/*.part"))
+    return False
 
 
 def writing(outside: Outside, job_id: str) -> bool:

@@ -79,7 +79,7 @@ def test_a_failed_job_says_why_and_its_technical_part_is_folded(
 def test_the_time_limit_pauses_a_job_and_continue_gets_further(
     browser: Browser, long_clip: Path, tmp_path: Path
 ) -> None:
-    with serving(tmp_path / "server", SEEDVR_TIMEOUT="15") as server:
+    with serving(tmp_path / "server", SEEDVR_TIMEOUT="3") as server:
         visitor = Visitor(browser, server.url)
         visitor.start(long_clip)
         expect(visitor.page.get_by_role("heading", name="Paused: journey.mp4")).to_be_visible(timeout=60_000)
