@@ -72,6 +72,7 @@ def restore(
     codec: Annotated[str | None, typer.Option(help="h264, h265, av1, vp9, prores, ffv1 or png.")] = None,
     quality: Annotated[int | None, typer.Option(help="0 (small) to 100 (best); 80 by default.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1.")] = "auto",
+    gpus: Annotated[int, typer.Option(help="How many GPUs share the shots of a clip; 0 is all.")] = 0,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace outputs that exist.")] = False,
     skip_existing: Annotated[bool, typer.Option("--skip-existing", help="Leave out what is done.")] = False,
     json_lines: JsonFlag = False,
@@ -100,6 +101,7 @@ def restore(
                 codec=codec,
                 quality=quality,
                 device=device,
+                gpus=gpus,
             )
             sources = named_sources(inputs, as_sequences=sequence is not None)
         except SeedVRError as error:
@@ -171,6 +173,7 @@ def _restore_one(
     place: a file, an existing folder to put it in, or None for beside the input. folder: where the result
     goes under the name that it would have beside the input.
     """
+    from seedvr_engine.pipeline.crew import helping
     from seedvr_engine.pipeline.forecast import output_path
     from seedvr_engine.pipeline.restore import restore
 
@@ -185,16 +188,18 @@ def _restore_one(
         reporter.close()
         reporter.skipped(source.path, output)
         return "skipped"
-    result = restore(
-        source.path,
-        output,
-        options,
-        on_progress=reporter.progress,
-        cancelled=interrupted.is_set,
-        overwrite=overwrite,
-        info=info,
-        keep_model=keep_model,
-    )
+    with helping(info, output, options) as helpers:
+        result = restore(
+            source.path,
+            output,
+            options,
+            on_progress=reporter.progress,
+            cancelled=interrupted.is_set,
+            overwrite=overwrite,
+            info=info,
+            keep_model=keep_model,
+            helpers=helpers,
+        )
     reporter.done(source.path, result)
     return "done"
 

@@ -18,7 +18,7 @@ from seedvr_engine.jobs.messages import Kind
 from seedvr_engine.jobs.store import JobStore, Running
 from seedvr_engine.logs import logging_job
 from seedvr_engine.pipeline.heap import give_back_gpu
-from seedvr_engine.pipeline.machine import gpus
+from seedvr_engine.pipeline.machine import devices_that_share
 from seedvr_engine.pipeline.options import Options
 from seedvr_engine.pipeline.restore import help_restore
 
@@ -41,8 +41,7 @@ class Helper:
     ) -> None:
         self._store, self._folders, self._owner = store, folders, owner
         self._rank, self._ranks = rank, ranks
-        cards = gpus()
-        self._device = cards[rank].name if cards else "cpu"
+        self._device = devices_that_share(ranks)[rank]
 
     def work(self) -> None:
         """Helps with one job after another until rank 0 ends."""

@@ -13,7 +13,12 @@ from seedvr_engine.jobs import processes
 from seedvr_engine.jobs.folders import Folders
 from seedvr_engine.jobs.messages import JobError
 from seedvr_engine.jobs.store import JobStore, Running
-from seedvr_engine.pipeline.machine import forget_free, gpus, remember_free, set_processes
+from seedvr_engine.pipeline.machine import (
+    devices_that_share,
+    forget_free,
+    remember_free,
+    set_processes,
+)
 from seedvr_engine.settings import Settings, variable_of
 
 WorkerState = Literal["off", "starting", "idle", "busy"]
@@ -98,7 +103,7 @@ class Supervisor:
         return time.monotonic() - first > _SECOND_LOOK_S
 
     def _launch(self) -> None:
-        ranks = self._ranks()
+        ranks = len(devices_that_share(self._settings.gpus))
         # Estimates here count on the share of the host's memory that each of them has.
         set_processes(ranks)
         command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={ranks}"]
@@ -116,11 +121,6 @@ class Supervisor:
             )
         self._store.add_worker(self._launcher.pid, processes.birth(self._launcher.pid))
         _log.info("worker started, process %d", self._launcher.pid)
-
-    def _ranks(self) -> int:
-        """Processes of the worker: one for each GPU that it may use, on a CPU as many as were asked for."""
-        cards, wanted = len(gpus()), self._settings.gpus
-        return min(wanted or cards, cards) if cards else max(1, wanted)
 
     def _environment(self) -> dict[str, str]:
         """The server's own, with what its settings say and where its code lies."""

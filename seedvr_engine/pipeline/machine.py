@@ -90,6 +90,15 @@ def choose_device(name: str) -> Device:
     raise UsageError(f"There is no device {name!r} here.", remedy="Leave `--device` out, or say cpu or cuda.")
 
 
+def devices_that_share(wanted: int) -> list[str]:
+    """The devices, one for each process, that may share the shots of a clip.
+
+    wanted: how many, 0 for every GPU. Without a GPU the CPU stands as often as is wanted, once for 0.
+    """
+    cards = [device.name for device in gpus()]
+    return cards[: wanted or None] if cards else ["cpu"] * max(1, wanted)
+
+
 def cpu() -> Device:
     """The processor."""
     return Device("cpu", _processor(), host_bytes(), cores=_cores())

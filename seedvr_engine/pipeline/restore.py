@@ -85,16 +85,24 @@ def restore(
         return _finish(task)
 
 
-def help_restore(input: Path, output: Path, options: Options, *, is_over: Callable[[], bool]) -> int:
+def help_restore(
+    input: Path,
+    output: Path,
+    options: Options,
+    *,
+    is_over: Callable[[], bool],
+    info: MediaInfo | None = None,
+) -> int:
     """Takes shots off the hands of a process that restores the same with `helpers`, until that is over.
 
-    options: the same but for the device. is_over: asked often; True once the other process is done or stops.
+    options: the same but for the device. info: as for `restore`. is_over: asked often; True once the other
+        process is done or stops.
     The model stays in memory for the next time. Where this device calls for another model or precision than
     the other one's, nothing is done.
     Returns how many shots it finished. Raises the errors of `seedvr_engine.errors` but Cancelled; the other
     process takes the shot over.
     """
-    forecast = foresee(probe(input), options, output)
+    forecast = foresee(info or probe(input), options, output)
     work = Work(forecast.output, _key(forecast), as_helper=True)
     meter = Meter(estimate(forecast, None), torch.device(forecast.device.name), None, is_over)
     factor, count = forecast.model.vae.time_factor, 0

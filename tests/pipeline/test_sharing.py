@@ -1,17 +1,23 @@
 """Processes share the shots of a clip: nothing is done twice or lost, and nothing comes out different."""
 
 import fcntl
+import multiprocessing
 import os
 import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from seedvr_engine.errors import Cancelled
+from seedvr_engine.media.probe import probe
+from seedvr_engine.pipeline.crew import helping as helping_devices
 from seedvr_engine.pipeline.restore import help_restore, restore
 from tests.pipeline.runs import PREVIEW, clip, frames_of, times_of
 from tests.processes import PROCESSES
@@ -151,3 +157,26 @@ def test_a_helper_finds_nothing_where_there_is_no_restoration(source, tmp_path):
     with helping(source, tmp_path / "shared.mkv") as helper:
         assert helper.end() == 0
     assert not list(tmp_path.iterdir())
+
+
+def test_processes_are_started_for_the_devices_that_may_share(source, alone, tmp_path):
+    output, options = tmp_path / "shared.mkv", replace(PREVIEW, gpus=2)
+    with helping_devices(probe(source), output, options) as helpers:
+        assert helpers == 1
+        restore(source, output, options, helpers=helpers)
+    assert same(output, alone)
+    assert multiprocessing.active_children() == []
+
+
+@pytest.mark.parametrize("options", [PREVIEW, replace(PREVIEW, gpus=3, device="cpu")], ids=["one", "named"])
+def test_nothing_is_started_where_one_device_works_alone(source, tmp_path, options):
+    with helping_devices(probe(source), tmp_path / "shared.mkv", options) as helpers:
+        assert helpers == 0
+
+
+def test_a_clip_restored_by_several_from_the_command_line(source, alone, tmp_path):
+    output = tmp_path / "shared.mkv"
+    words = ("restore", source, "-o", output, "--model", "preview", "--size", PREVIEW.size, "--codec", "ffv1")
+    command = [sys.executable, "-m", "seedvr_engine.cli", *words, "--seed", PREVIEW.seed, "--gpus", 2]
+    subprocess.run([str(word) for word in command], check=True, capture_output=True)
+    assert same(output, alone)
