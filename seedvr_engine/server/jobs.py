@@ -2,10 +2,11 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import FileResponse, StreamingResponse
@@ -118,9 +119,14 @@ def jobs_router(desk: Desk, visitors: Visitors, scratch: Path) -> APIRouter:
         return Response(status_code=204)
 
     @router.get("/jobs/{id}/result", response_class=FileResponse)
-    def result(request: Request, id: str, inline: bool = False) -> FileResponse:
-        """The finished file; answers ranges. inline: to be shown rather than saved. 409 before it is done."""
+    def result(request: Request, id: str, inline: bool = False) -> Response:
+        """The finished file; answers ranges. A folder of pictures comes as a ZIP.
+
+        inline: to be shown rather than saved. 409 before it is done.
+        """
         path = _result_of(desk.job(owner_of(request), id))
+        if path.is_dir():
+            return _zip([path], path.name)
         kind = "inline" if inline else "attachment"
         return FileResponse(path, filename=path.name, content_disposition_type=kind, headers=_PRIVATE)
 
@@ -147,8 +153,7 @@ def jobs_router(desk: Desk, visitors: Visitors, scratch: Path) -> APIRouter:
         done = [job.result for job in desk.batch(owner_of(request), id) if job.state == "done" and job.result]
         if not done:
             raise NotReadyError("Nothing of this batch is done yet.", remedy="Wait until a job is.")
-        headers = {"Content-Disposition": 'attachment; filename="restored.zip"'} | _PRIVATE
-        return StreamingResponse(zip_stream(done), media_type="application/zip", headers=headers)
+        return _zip(done, "restored")
 
     @router.get("/inbox")
     def inbox() -> list[InboxView]:
@@ -161,10 +166,16 @@ def jobs_router(desk: Desk, visitors: Visitors, scratch: Path) -> APIRouter:
 _PRIVATE = {"Cache-Control": "private, no-cache"}
 
 
+def _zip(paths: Sequence[Path], name: str) -> StreamingResponse:
+    disposition = f"attachment; filename*=UTF-8''{quote(name)}.zip"
+    headers = {"Content-Disposition": disposition} | _PRIVATE
+    return StreamingResponse(zip_stream(paths), media_type="application/zip", headers=headers)
+
+
 def _result_of(job: Job) -> Path:
     if job.state != "done" or job.result is None:
         raise NotReadyError(f"The job is {job.state}, so it has no result.", remedy="Wait until it is done.")
-    if not job.result.is_file():
+    if not job.result.exists():
         raise NotFoundError("The result was removed from the disk.", remedy="Run the job again.")
     return job.result
 

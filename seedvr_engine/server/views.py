@@ -180,6 +180,8 @@ def pair_of(job: Job, folder: Path) -> Pair:
     """
     if job.state != "done" or job.result is None:
         raise NotReadyError(f"The job is {job.state}, so there is nothing to compare.", remedy="Wait for it.")
+    if job.result.is_dir():
+        raise NotFoundError("A folder of pictures is not compared here.", remedy="Download it.")
     if not job.result.is_file():
         raise NotFoundError("The result is no longer on the disk.", remedy="Run the job again.")
     after = info_of(job.result)

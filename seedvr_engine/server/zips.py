@@ -30,18 +30,27 @@ class _Pipe:
 
 
 def zip_stream(paths: Sequence[Path]) -> Iterator[bytes]:
-    """The bytes of a ZIP that holds files under their own names, uncompressed: video does not shrink.
+    """The bytes of a ZIP that holds files, and folders of files, under their own names.
 
-    A file that vanished meanwhile is left out.
+    Uncompressed: neither video nor PNG shrinks. A file that vanished meanwhile is left out.
     """
     pipe = _Pipe()
     with zipfile.ZipFile(pipe, "w", zipfile.ZIP_STORED) as archive:
-        for path in paths:
+        for path, name in _named(paths):
             if not path.is_file():
                 continue
-            entry = zipfile.ZipInfo.from_file(path, path.name)
+            entry = zipfile.ZipInfo.from_file(path, name)
             with path.open("rb") as file, archive.open(entry, "w", force_zip64=True) as place:
                 while piece := file.read(_PIECE_BYTES):
                     place.write(piece)
                     yield pipe.take()
     yield pipe.take()
+
+
+def _named(paths: Sequence[Path]) -> Iterator[tuple[Path, str]]:
+    """Files and what they are called in the ZIP."""
+    for path in paths:
+        if path.is_dir():
+            yield from ((file, f"{path.name}/{file.name}") for file in sorted(path.iterdir()))
+        else:
+            yield path, path.name

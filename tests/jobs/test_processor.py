@@ -37,6 +37,10 @@ def processor(root) -> Iterator[SeedVRProcessor]:
     assert processes_of(root) == []
 
 
+# Seconds of work, so that there is time to act.
+SLOW = replace(SMALL, size="256x192")
+
+
 def end_of(processor: SeedVRProcessor, job: Job) -> Job:
     """The job when nothing more happens to it."""
     *_, last = processor.events(job.id)
@@ -50,16 +54,12 @@ def wait_for(processor: SeedVRProcessor, job: Job, enough: Callable[[Job], bool]
     raise AssertionError(f"it ended before: {now}")
 
 
-# Seconds of work, so that there is time to act.
-SLOW = replace(SMALL, size="160x120")
-
-
 def is_encoding(job: Job) -> bool:
     return job.stage == "encode"
 
 
 def test_a_clip_is_restored_and_watched_from_the_queue_to_the_result(processor, film):
-    job = processor.process_video(film, SMALL, name="My film: 1/2.mp4", owner="visitor:1", batch="b")
+    job = processor.process_video(film, SLOW, name="My film: 1/2.mp4", owner="visitor:1", batch="b")
     seen = list(processor.events(job.id))
     done = seen[-1]
     assert [seen[0].state, seen[-2].state, done.state] == ["queued", "running", "done"]
@@ -67,16 +67,16 @@ def test_a_clip_is_restored_and_watched_from_the_queue_to_the_result(processor, 
     assert len({now.progress for now in seen}) > 3
     assert done.result.name == f"My film_ 1_2_restored_{job.id[:8]}.mkv"
     assert len(frames_of(done.result)) == sum(LENGTHS) == done.frames_done
-    assert (done.facts["width"], done.facts["height"], done.facts["frames"]) == (64, 48, 60)
+    assert (done.facts["width"], done.facts["height"], done.facts["frames"]) == (256, 192, 60)
     assert done.model.startswith("preview")
     assert done.plan
     folder = processor.folder_of(job.id)
     before, after = (cv2.imread(str(folder / f"latest_{name}.jpg")) for name in ("before", "after"))
-    assert before.shape == after.shape == (48, 64, 3)
+    assert before.shape == after.shape == (192, 256, 3)
     assert (folder / "thumbnail.jpg").exists()
     assert [other.id for other in processor.jobs_of("visitor:1")] == [job.id]
     assert [other.id for other in processor.batch_of("b")] == [job.id]
-    assert not processor.foresee(job.input, SMALL).is_guess
+    assert not processor.foresee(job.input, SLOW).is_guess
 
 
 def test_a_running_job_is_cancelled_within_three_seconds_and_goes_on_from_its_work(processor, film):
@@ -257,7 +257,7 @@ def test_limits_of_a_server_are_kept(film, tmp_path):
 
 
 def test_what_was_kept_long_enough_is_removed(film, tmp_path):
-    processor = SeedVRProcessor(settings_in(tmp_path, keep_results_days=1e-9))
+    processor = SeedVRProcessor(settings_in(tmp_path, keep_results_days=1e-12))
     processor.start()
     job = processor.process_video(film, SMALL)
     processor.cancel(job.id)

@@ -53,7 +53,7 @@ def test_a_worker_that_ran_out_of_memory_is_replaced(processor, tmp_path, film):
 
 
 def test_a_silent_worker_is_killed_and_its_job_is_done_by_another(processor, tmp_path, film):
-    job = processor.process_video(film, replace(SMALL, size="160x120"))
+    job = processor.process_video(film, replace(SMALL, size="256x192"))
     outside = Outside(tmp_path)
     silent = outside.freeze(lambda: processor.status(job.id).stage == "encode")
     *_, done = processor.events(job.id)

@@ -156,6 +156,19 @@ def test_a_batch_comes_back_as_one_zip(server, visitor, tmp_path):
         assert stranger.post("/api/jobs", json=asked).json()["code"] == "usage"
 
 
+def test_a_folder_of_pictures_comes_back_as_a_zip(visitor, tmp_path):
+    job = submit(visitor, small_clip(tmp_path / "sällan.mp4", frames=3), container="png")["id"]
+    wait_for(visitor, job, "done")
+    answer = visitor.get(f"/api/jobs/{job}/result")
+    assert answer.headers["content-disposition"].endswith(".zip")
+    with zipfile.ZipFile(io.BytesIO(answer.content)) as archive:
+        pictures = [name for name in archive.namelist() if name.endswith(".png")]
+        assert len(pictures) == 3
+        assert archive.read(pictures[0]).startswith(b"\x89PNG")
+    view = visitor.get(f"/api/jobs/{job}/view")
+    assert (view.status_code, view.json()["remedy"]) == (404, "Download it.")
+
+
 @pytest.mark.parametrize(
     ("asked", "status", "code", "word"),
     [
