@@ -7,6 +7,8 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
+from tests.media.clips import scene, write_clip
+from tests.server.serving import Server
 from tests.ui.conftest import NewVisitor
 from tests.ui.visitor import Visitor
 
@@ -43,6 +45,34 @@ def test_axe_finds_no_serious_fault_on_the_main_states(visit: NewVisitor, clip: 
     assert serious_faults(visitor.page) == []
     visitor.wait_until_done()
     expect(visitor.page.get_by_role("region", name="What was used")).to_be_visible()
+    assert serious_faults(visitor.page) == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_no_serious_fault_where_clips_wait_or_fail(
+    visit: NewVisitor, server: Server, clip: Path, long_clip: Path, tmp_path: Path, scheme: Scheme
+) -> None:
+    lost = write_clip(tmp_path / "lost.mp4", scene(9, 5, (48, 64)))
+    visitor = visit(color_scheme=scheme)
+    # Minutes of work, which nobody waits for.
+    running = visitor.submit(long_clip.name, long_clip.read_bytes(), '{"size": "1024x768"}')
+    failing = visitor.submit(lost.name, lost.read_bytes())
+    visitor.lose_inputs(server.folder, failing)
+    visitor.open()
+    visitor.choose(clip, write_clip(tmp_path / "house.mp4", scene(4, 5, (48, 64))))
+    visitor.button("Restore").click()
+    visitor.page.wait_for_url("**?batch=*")
+    assert serious_faults(visitor.page) == []
+    visitor.open(f"/?job={failing}")
+    expect(visitor.page.get_by_role("heading", name="Waiting: lost.mp4")).to_be_visible()
+    assert serious_faults(visitor.page) == []
+    visitor.open(f"/?job={running}")
+    visitor.button("Stop").click()
+    expect(visitor.page.get_by_role("heading", name="Stopped:")).to_be_visible(timeout=15_000)
+    assert serious_faults(visitor.page) == []
+    visitor.open(f"/?job={failing}")
+    expect(visitor.alert("This file could not be used")).to_be_visible(timeout=60_000)
+    visitor.page.get_by_text("Technical details").first.click()
     assert serious_faults(visitor.page) == []
 
 
