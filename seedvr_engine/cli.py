@@ -35,7 +35,9 @@ Outcome = Literal["done", "skipped", "failed"]
 Inputs = Annotated[list[Path], typer.Argument(metavar="IN...", help="Files, or folders of files.")]
 Input = Annotated[Path, typer.Argument(metavar="IN", help="A video or a picture.")]
 Model = Annotated[str, typer.Option(help="auto, preview, 3b, 7b, 7b-sharp, or a checkpoint file.")]
-SizeText = Annotated[str, typer.Option("--size", help="720p (short side), 1280x720 (a box) or 2x.")]
+SizeText = Annotated[
+    str, typer.Option("--size", help="auto (2x up to 1080p), 720p (short side), 1280x720 (a box) or 2x.")
+]
 JsonFlag = Annotated[bool, typer.Option("--json", help="One JSON object a line on stdout.")]
 ModelName = Annotated[str, typer.Argument(metavar="MODEL", help="3b, 7b, 7b-sharp or all.")]
 

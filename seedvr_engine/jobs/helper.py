@@ -1,13 +1,18 @@
 """The other ranks of a worker: each has a GPU of its own and takes shots off the hands of rank 0.
 
 Rank 0 claims jobs and speaks for them (`jobs.worker`). A helper looks which job is under way, and asks for
-shots of it (`pipeline.sharing`) until the job is over. What goes wrong here costs time and nothing else: the
-helper leaves the job alone, and rank 0 does the shots itself.
+shots of it (`pipeline.sharing`) until the job is over. After an error it leaves the job alone, and rank 0
+does the shots itself; where the process dies, torchrun ends the worker, and the next one goes on from the
+work that is kept.
 """
 
 import logging
+import os
+import sqlite3
+import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 
 import psutil
@@ -19,10 +24,11 @@ from seedvr_engine.jobs.store import JobStore, Running
 from seedvr_engine.logs import logging_job
 from seedvr_engine.pipeline.heap import give_back_gpu
 from seedvr_engine.pipeline.machine import devices_that_share
+from seedvr_engine.pipeline.model import drop
 from seedvr_engine.pipeline.options import Options
 from seedvr_engine.pipeline.restore import help_restore
 
-_POLL_S, _LOOK_S = 0.1, 0.3
+_POLL_S, _LOOK_S, _PATIENCE_S = 0.1, 0.3, 3.0
 _log = logging.getLogger(__name__)
 
 
@@ -44,10 +50,11 @@ class Helper:
         self._device = devices_that_share(ranks)[rank]
 
     def work(self) -> None:
-        """Helps with one job after another until rank 0 ends."""
+        """Helps with one job after another until rank 0 ends, which ends this process wherever it stands."""
+        threading.Thread(target=self._end_with_owner, name="owner", daemon=True).start()
         seen: tuple[str, int] | None = None
         while self._is_needed():
-            running = next(iter(self._store.running()), None)
+            running = self._running()
             if running is None or (running.id, running.fence) == seen:
                 time.sleep(_POLL_S)
                 continue
@@ -55,21 +62,37 @@ class Helper:
             with logging_job(running.id):
                 self._help(running)
 
+    def _end_with_owner(self) -> None:
+        """Something may hang, a model may take long to load: nobody waits for that."""
+        while self._is_needed():
+            time.sleep(_LOOK_S)
+        time.sleep(_PATIENCE_S)
+        os._exit(0)
+
+    def _running(self) -> Running | None:
+        """The job under way; None too while the database is busy."""
+        with suppress(sqlite3.OperationalError):
+            return next(iter(self._store.running()), None)
+        return None
+
     def _help(self, running: Running) -> None:
-        job = self._store.job(running.id)
-        if self._rank > helpers_for(job.options, job.kind, self._ranks):
-            return
-        output = self._folders.output(job.id, job.kind, running.output)
-        options = replace(job.options, device=self._device)
         try:
+            job = self._store.job(running.id)
+            if self._rank > helpers_for(job.options, job.kind, self._ranks):
+                if job.options.device == self._device:
+                    # Rank 0 works here now and wants the memory.
+                    drop()
+                return
+            output = self._folders.output(job.id, job.kind, running.output)
+            options = replace(job.options, device=self._device)
             count = help_restore(job.input.path, output, options, is_over=self._is_over(running))
+            _log.info("%d shots done on %s", count, self._device)
         except SeedVRError as error:
             _log.warning("no help from %s: %s", self._device, error.message)
         except Exception:
             _log.exception("no help from %s", self._device)
-        else:
-            _log.info("%d shots done on %s", count, self._device)
-        give_back_gpu()
+        finally:
+            give_back_gpu()
 
     def _is_over(self, running: Running) -> Callable[[], bool]:
         """Asks the store now and then whether the run goes on."""
@@ -85,10 +108,9 @@ class Helper:
         return is_over
 
     def _goes_on(self, running: Running) -> bool:
-        now = [
-            other for other in self._store.running() if (other.id, other.fence) == (running.id, running.fence)
-        ]
-        return bool(now) and now[0].stop_reason is None
+        now = self._running()
+        is_same = now is not None and (now.id, now.fence) == (running.id, running.fence)
+        return is_same and now is not None and now.stop_reason is None
 
     def _is_needed(self) -> bool:
         try:

@@ -26,7 +26,7 @@ from seedvr_engine.media.info import MediaInfo
 from seedvr_engine.media.probe import probe
 from seedvr_engine.pipeline.estimate import Estimate, estimate, kind_of
 from seedvr_engine.pipeline.forecast import foresee, frames_expected, output_path
-from seedvr_engine.pipeline.options import DEFAULT_SIZE, LONGEST_S, Options
+from seedvr_engine.pipeline.options import LONGEST_S, Options
 from seedvr_engine.pipeline.size import Size, geometry
 from seedvr_engine.settings import Settings, get_settings
 
@@ -256,9 +256,7 @@ class SeedVRProcessor:
 
     def _check_output_size(self, info: MediaInfo, options: Options) -> None:
         size = Size.parse(options.size)
-        height, width = geometry(
-            (info.height, info.width), size, options.fit, limited=options.size == DEFAULT_SIZE
-        ).output
+        height, width = geometry((info.height, info.width), size, options.fit).output
         most = self.settings.max_pixels
         if most and height * width > most:
             raise UsageError(

@@ -14,6 +14,7 @@ from seedvr_engine.jobs.folders import Folders
 from seedvr_engine.jobs.messages import JobError
 from seedvr_engine.jobs.store import JobStore, Running
 from seedvr_engine.pipeline.machine import (
+    cpu,
     devices_that_share,
     forget_free,
     remember_free,
@@ -116,17 +117,20 @@ class Supervisor:
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
-                env=self._environment(),
+                env=self._environment(ranks),
                 start_new_session=True,
             )
         self._store.add_worker(self._launcher.pid, processes.birth(self._launcher.pid))
         _log.info("worker started, process %d", self._launcher.pid)
 
-    def _environment(self) -> dict[str, str]:
+    def _environment(self, ranks: int) -> dict[str, str]:
         """The server's own, with what its settings say and where its code lies."""
         own = {name: str(getattr(self._settings, name)) for name in ("ckpts", "data", "outputs")}
         own |= {name: str(getattr(self._settings, name)) for name in ("timeout_s", "keep_warm_s")}
-        return processes.environment_with_code() | {variable_of(name): value for name, value in own.items()}
+        # torchrun would leave each of several processes a single thread.
+        threads = str(max(1, cpu().cores // ranks))
+        named = {variable_of(name): value for name, value in own.items()}
+        return {"OMP_NUM_THREADS": threads} | processes.environment_with_code() | named
 
     def _output(self) -> Path:
         """Where the worker's own output goes, which is read when it does not start."""

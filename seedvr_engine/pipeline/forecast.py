@@ -20,7 +20,7 @@ from seedvr_engine.pipeline.cost import stage_flops
 from seedvr_engine.pipeline.disk import needed_bytes
 from seedvr_engine.pipeline.machine import Device, choose_device, this_machine
 from seedvr_engine.pipeline.messages import Stage
-from seedvr_engine.pipeline.options import DEFAULT_SIZE, Options
+from seedvr_engine.pipeline.options import Options
 from seedvr_engine.pipeline.plan import GIB, Plan, make_plan
 from seedvr_engine.pipeline.size import Geometry, Size, geometry
 
@@ -110,7 +110,7 @@ def foresee(
     MemoryBudgetError when nothing fits.
     """
     size = Size.parse(options.size)
-    shape = geometry((info.height, info.width), size, options.fit, limited=options.size == DEFAULT_SIZE)
+    shape = geometry((info.height, info.width), size, options.fit)
     target = _target(info, options, shape, output)
     device = choose_device(options.device)
     precision = choose_precision(options, device)
@@ -143,7 +143,7 @@ def foresee(
 def output_path(info: MediaInfo, options: Options, output: Path | None) -> Path:
     """Where the result of an input goes; `output` as for `foresee`."""
     size = Size.parse(options.size)
-    shape = geometry((info.height, info.width), size, options.fit, limited=options.size == DEFAULT_SIZE)
+    shape = geometry((info.height, info.width), size, options.fit)
     return _output(info, _target(info, options, shape, output), output)
 
 

@@ -12,7 +12,7 @@ ColourCorrection = Literal["wavelet", "lab", "adain", "none"]
 Detail = Literal["auto", "decoded", "residual"]
 Fit = Literal["inside", "crop", "pad", "stretch"]
 
-DEFAULT_SIZE = "2x"
+DEFAULT_SIZE = "auto"
 LONGEST_S = 1_000_000
 # 23.98 and 29.97 are short for these.
 _BROADCAST_RATES = tuple(Fraction(whole * 1000, 1001) for whole in (24, 30, 48, 60, 120, 240))

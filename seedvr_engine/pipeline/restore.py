@@ -4,6 +4,7 @@ Shot after shot, and within a shot stage after stage, so that only one network w
 latents wait on disk. Whatever is finished is kept (`pipeline.work`), and the same call goes on from there.
 """
 
+import time
 from collections.abc import Callable
 from contextlib import closing, suppress
 from dataclasses import replace
@@ -102,9 +103,11 @@ def help_restore(
     Returns how many shots it finished. Raises the errors of `seedvr_engine.errors` but Cancelled; the other
     process takes the shot over.
     """
+    began = time.time()
     forecast = foresee(info or probe(input), options, output)
     work = Work(forecast.output, _key(forecast), as_helper=True)
-    meter = Meter(estimate(forecast, None), torch.device(forecast.device.name), None, is_over)
+    device = torch.device(forecast.device.name)
+    meter = Meter(estimate(forecast, None), device, None, lambda: is_over() or work.is_over(began))
     factor, count = forecast.model.vae.time_factor, 0
     with suppress(Cancelled), torch.inference_mode():
         while not free_shots(work, factor):
@@ -115,9 +118,10 @@ def help_restore(
         try:
             for _ in help_with_shots(task):
                 count += 1
+        except Cancelled:
+            keep(task.model, weights_on_host=task.plan.weight_place == "host")
         finally:
             close_readers(task)
-            keep(task.model, weights_on_host=task.plan.weight_place == "host")
     return count
 
 

@@ -20,7 +20,7 @@ from seedvr_engine.pipeline.plan import smaller
 from seedvr_engine.pipeline.progress import Meter
 from seedvr_engine.pipeline.stages.decode import decode_shot
 from seedvr_engine.pipeline.stages.encode import encode_shot, open_stream
-from seedvr_engine.pipeline.stages.restore import restore_shot
+from seedvr_engine.pipeline.stages.restore import restore_shot, stretches
 from seedvr_engine.pipeline.task import Task
 from seedvr_engine.pipeline.work import Shot, Work
 
@@ -31,14 +31,20 @@ _PATIENCE_S = 10.0
 
 def restore_shots(task: Task, helpers: int = 0) -> None:
     """Takes every shot through the stages, as the owner. helpers: processes that may take some of them."""
+    task.work.stretch_latents = task.plan.stretch_latents
     for index, shot in enumerate(task.work.shots):
         _credit(task, index, shot)
-    try:
+    if not helpers:
         while _go_on(task, helpers):
             pass
+        return
+    try:
+        while _go_on(task, helpers):
+            _count_others(task)
+        _count_others(task)
     finally:
-        if helpers:
-            _see_off(task)
+        task.work.dismiss_helpers()
+        _see_off(task)
 
 
 def help_with_shots(task: Task) -> Iterator[int]:
@@ -48,7 +54,7 @@ def help_with_shots(task: Task) -> Iterator[int]:
     """
     while True:
         for index in free_shots(task.work, task.time_factor):
-            if _take_shot(task, index, as_helper=True):
+            if _suits(task, index) and _take_shot(task, index, as_helper=True):
                 yield index
         wait_for_others(task.meter)
         task.work.load()
@@ -63,6 +69,23 @@ def free_shots(work: Work, time_factor: int) -> list[int]:
     ]
 
 
+def _suits(task: Task, index: int) -> bool:
+    """Whether a helper makes of a shot what its owner would.
+
+    A card with less memory would cut it into other stretches. And where the output has a rate of its own,
+    the clip's end shows a frame that depends on whether there was any before.
+    """
+    frames = task.work.shots[index].frames
+    assert frames is not None
+    latents, overlap = latents_of(frames, task.time_factor), task.plan.overlap_latents
+    own, owners = (
+        stretches(latents, longest, overlap)
+        for longest in (task.plan.stretch_latents, task.work.stretch_latents)
+    )
+    is_last = task.work.ended and index == len(task.work.shots) - 1
+    return own == owners and not (is_last and task.options.rate is not None)
+
+
 def wait_for_others(meter: Meter) -> None:
     """Lets a moment pass. Raises Cancelled."""
     meter.check()
@@ -74,16 +97,20 @@ def _credit(task: Task, index: int, shot: Shot) -> None:
     if shot.frames is None:
         return
     task.meter.credit("encode", index, shot.frames)
-    if _is_finished(task.work, index, task.time_factor):
+    if written := _frames_written(task, index):
         task.meter.credit("restore", index, shot.frames)
-        task.meter.credit("decode", index, shot.frames)
+        task.meter.credit("decode", index, written)
+    if _is_finished(task.work, index, task.time_factor):
         task.work.forget_latents(index)
+
+
+def _frames_written(task: Task, index: int) -> int:
+    """Frames of an encoded shot that are in its segments."""
+    return sum(part.stop - part.first for part in task.segments(index) if part.path.exists())
 
 
 def _go_on(task: Task, helpers: int) -> bool:
     """One step: encodes a shot, finishes one, or waits for others. False where nothing is left."""
-    if helpers:
-        _count_others(task)
     unfinished = _unfinished(task.work, task.time_factor)
     # Two shots wait for each helper, so that it always finds one.
     if not task.work.ended and len(unfinished) <= 2 * helpers:
@@ -91,6 +118,9 @@ def _go_on(task: Task, helpers: int) -> bool:
         return True
     if not unfinished:
         return False
+    if task.options.rate is not None and len(unfinished) > 1 and task.work.ended:
+        # What the clip's end shows depends on all that comes before.
+        unfinished.pop()
     if not any(_take_shot(task, index) for index in unfinished):
         wait_for_others(task.meter)
     return True
@@ -99,22 +129,26 @@ def _go_on(task: Task, helpers: int) -> bool:
 def _count_others(task: Task) -> None:
     """Adds what other processes have written to the progress."""
     for index, shot in enumerate(task.work.shots):
-        if shot.frames is None or index in task.work.finished:
+        if shot.frames is None or index in task.counted:
             continue
-        written = sum(part.stop - part.first for part in task.segments(index) if part.path.exists())
-        if written:
+        if written := _frames_written(task, index):
             task.meter.add("restore", index, shot.frames)
             task.meter.add("decode", index, written)
+        if written == shot.frames:
+            task.counted.add(index)
 
 
 def _take_shot(task: Task, index: int, *, as_helper: bool = False) -> bool:
-    """Takes an encoded shot through transformer and decoder. False where another process holds it."""
+    """Takes an encoded shot through transformer and decoder.
+
+    False where another process holds it; for a helper, also where another one has finished it.
+    """
     with task.work.holding(index) as is_mine:
         if not is_mine:
             return False
         # Whoever held it before may have finished it just now.
         if _is_finished(task.work, index, task.time_factor):
-            return True
+            return not as_helper
         if not _has_condition(task.work, index, task.time_factor):
             if as_helper:
                 return False
@@ -256,6 +290,7 @@ def _use_less(task: Task) -> None:
     if plan.weight_place != task.plan.weight_place:
         blocks_to_host(task.model.dit)
     task.plan = plan
+    task.work.stretch_latents = plan.stretch_latents
     give_back_gpu()
     task.meter.note(f"Memory ran out; going on with less: {plan.describe()}.")
 

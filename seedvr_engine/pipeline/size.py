@@ -7,7 +7,7 @@ from typing import Literal
 from seedvr_engine.errors import UsageError
 
 MULTIPLE = 16
-DEFAULT_SHORT_SIDE = 1080
+_AUTO_SHORT_SIDE = 1080
 LARGEST_SIDE = 16384
 
 
@@ -15,27 +15,31 @@ LARGEST_SIDE = 16384
 class Size:
     """A size as people say it: a short side, a box, or a factor.
 
-    Exactly one of `short`, `box` (height, width) and `factor` is given.
+    Exactly one of `short`, `box` (height, width) and `factor` is given. most: the short side that a factor
+    leads to at most; what is larger already keeps its size.
     """
 
     short: int | None = None
     box: tuple[int, int] | None = None
     factor: float | None = None
+    most: int | None = None
 
     @staticmethod
     def parse(text: str) -> "Size":
-        """`720p`: the short side; `1280x720`: a box; `2x`, `1.5x`: a factor.
+        """`720p`: the short side; `1280x720`: a box; `2x`, `1.5x`: a factor; `auto`: 2x up to 1080p.
 
         Raises UsageError for anything else.
         """
-        if match := re.fullmatch(r"(\d{1,5})p", text):
+        if text == "auto":
+            size = Size(factor=2.0, most=_AUTO_SHORT_SIDE)
+        elif match := re.fullmatch(r"(\d{1,5})p", text):
             size = Size(short=int(match[1]))
         elif match := re.fullmatch(r"(\d{1,5})x(\d{1,5})", text):
             size = Size(box=(int(match[2]), int(match[1])))
         elif match := re.fullmatch(r"(\d{1,2}(?:\.\d{1,3})?)x", text):
             size = Size(factor=float(match[1]))
         else:
-            raise UsageError(f"{text!r} is not a size.", remedy="Say 720p, 1280x720 or 2x.")
+            raise UsageError(f"{text!r} is not a size.", remedy="Say auto, 720p, 1280x720 or 2x.")
         sides = size.box or ((size.short,) if size.short is not None else ())
         if any(not MULTIPLE <= side <= LARGEST_SIDE for side in sides) or size.factor == 0:
             raise UsageError(
@@ -63,21 +67,17 @@ class Geometry:
 
 
 def geometry(
-    source: tuple[int, int],
-    size: Size,
-    fit: Literal["inside", "crop", "pad", "stretch"],
-    *,
-    limited: bool = False,
+    source: tuple[int, int], size: Size, fit: Literal["inside", "crop", "pad", "stretch"]
 ) -> Geometry:
     """Finds every rectangle between source and output.
 
-    source: (height, width) as displayed. limited: keep the short side at 1080 or below (the default size).
+    source: (height, width) as displayed.
     Raises UsageError where the output would be larger than 16384 on a side.
     """
     height, width = source
     crop = (0, 0, height, width)
     if size.box is None:
-        resized = output = _scaled(source, _factor(source, size, limited))
+        resized = output = _scaled(source, _factor(source, size))
         offset = (0, 0)
     elif fit == "stretch":
         resized, output, offset = size.box, size.box, (0, 0)
@@ -113,10 +113,10 @@ def official_geometry(
     return resized, cropped, offset
 
 
-def _factor(source: tuple[int, int], size: Size, limited: bool) -> float:
+def _factor(source: tuple[int, int], size: Size) -> float:
     short = min(source)
     factor = size.factor if size.factor is not None else (size.short or short) / short
-    return min(factor, DEFAULT_SHORT_SIDE / short) if limited else factor
+    return factor if size.most is None else min(factor, max(1.0, size.most / short))
 
 
 def _scaled(source: tuple[int, int], factor: float) -> tuple[int, int]:

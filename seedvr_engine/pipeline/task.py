@@ -50,7 +50,10 @@ class Viewer:
 
 @dataclass
 class Task:
-    """Everything that the stages of one restoration share."""
+    """Everything that the stages of one restoration share.
+
+    counted: shots whose frames are all in the progress, whoever restored them.
+    """
 
     info: MediaInfo
     options: Options
@@ -66,6 +69,7 @@ class Task:
     viewer: Viewer
     stream: ShotStream | None = None
     warnings: list[str] = field(default_factory=list)
+    counted: set[int] = field(default_factory=set)
 
     @property
     def time_factor(self) -> int:

@@ -5,6 +5,7 @@ A hidden folder beside the output, named by a hash of input, options, model and 
     state.json                              the shots found so far, and what was wrong with the input
     lock                                    held by the process that owns the restoration
     shot-000000.lock                        held by the process, owner or helper, that takes the shot further
+    over                                    told helpers, when it was written, to stop
     shot-000000/condition/000000-000016     latents of the condition, in runs
     shot-000000/restored/000000-000033      latents of one pass of the transformer
     segments/000000000                      encoded output, one file (or folder) for each run of frames; an
@@ -17,6 +18,7 @@ import errno
 import fcntl
 import hashlib
 import json
+import os
 import re
 import shutil
 import time
@@ -98,14 +100,20 @@ def _cleared(folder: Path) -> bool:
 
 
 def _bytes(folder: Path) -> int:
-    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    total = 0
+    # Helpers of an earlier run may still remove something here; os.walk does not mind.
+    for place, _, names in os.walk(folder):
+        for name in names:
+            with suppress(FileNotFoundError):
+                total += (Path(place) / name).stat().st_size
+    return total
 
 
 class Work:
     """The folder of one restoration; made when there is something to keep.
 
     as_helper: another process owns it and saves what shots there are (`pipeline.sharing`).
-    finished: numbers of the shots whose segments were all seen.
+    finished: numbers of the shots whose segments were all seen. stretch_latents: of the owner's plan.
     Raises OutputError where it cannot be written, UsageError where it has an owner already.
     """
 
@@ -115,6 +123,7 @@ class Work:
         self.shots: list[Shot] = []
         self.finished: set[int] = set()
         self.ended = False
+        self.stretch_latents: int | None = None
         self.warnings: list[str] = []
         self._state = self.folder / "state.json"
         self._lock: IO[str] | None = None
@@ -128,7 +137,7 @@ class Work:
         with suppress(FileNotFoundError, ValueError, KeyError, TypeError):
             state = json.loads(self._state.read_text())
             self.shots, self.ended = [Shot(**shot) for shot in state["shots"]], state["ended"]
-            self.warnings = state["warnings"]
+            self.warnings, self.stretch_latents = state["warnings"], state.get("stretch_latents")
 
     def _hold(self) -> None:
         """Keeps other processes out until this one ends. Raises UsageError where one is in."""
@@ -146,6 +155,7 @@ class Work:
         """Writes the shots found so far."""
         shots = [asdict(shot) for shot in self.shots]
         state = {"shots": shots, "ended": self.ended, "warnings": self.warnings}
+        state["stretch_latents"] = self.stretch_latents
         part = self._state.with_suffix(".part")
         with output_errors(self._state):
             (self.folder / "segments").mkdir(parents=True, exist_ok=True)
@@ -168,6 +178,18 @@ class Work:
             else:
                 is_mine = True
             yield is_mine
+
+    def dismiss_helpers(self) -> None:
+        """Helpers are to stop."""
+        with suppress(OSError):
+            (self.folder / "over").touch()
+
+    def is_over(self, since: float) -> bool:
+        """Whether helpers that have been there since then (Unix seconds) are to stop."""
+        try:
+            return (self.folder / "over").stat().st_mtime > since
+        except FileNotFoundError:
+            return False
 
     def is_held(self, shot: int) -> bool:
         """Whether another process, or another part of this one, holds a shot now."""
@@ -236,8 +258,11 @@ class Latents:
 
     def runs(self) -> list[tuple[int, int]]:
         """Finished runs (start, stop), in order."""
-        names = (path.stem.split("-") for path in self._folder.glob("*.safetensors"))
-        return sorted((int(start), int(stop)) for start, stop in names)
+        try:
+            stems = [path.stem for path in self._folder.glob("*.safetensors")]
+        except FileNotFoundError:  # Removed meanwhile, by the process that has finished the shot.
+            return []
+        return sorted((int(start), int(stop)) for start, stop in (stem.split("-") for stem in stems))
 
     def contiguous(self) -> int:
         """How many latents there are without a gap, counted from the first."""

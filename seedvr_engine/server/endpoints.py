@@ -12,6 +12,7 @@ import gradio as gr
 from fastapi import APIRouter, Request
 
 from seedvr_engine.errors import SeedVRError, UsageError
+from seedvr_engine.pipeline.options import DEFAULT_SIZE
 from seedvr_engine.server.answers import NotFoundError
 from seedvr_engine.server.desk import Desk
 from seedvr_engine.server.forms import form_file
@@ -27,7 +28,7 @@ def add_endpoints(desk: Desk, visitors: Visitors, sent: Path) -> None:
     def restore(
         video: dict[str, Any],
         model: str = "auto",
-        size: str = "2x",
+        size: str = DEFAULT_SIZE,
         settings: dict[str, Any] | None = None,
         request: gr.Request | None = None,
     ) -> dict[str, Any]:

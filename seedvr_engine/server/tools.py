@@ -6,6 +6,7 @@ from mcp.server.fastmcp import Context, FastMCP
 from mcp.server.transport_security import TransportSecuritySettings
 
 from seedvr_engine.errors import UsageError
+from seedvr_engine.pipeline.options import DEFAULT_SIZE
 from seedvr_engine.server.desk import Desk
 from seedvr_engine.server.shapes import JobView
 from seedvr_engine.server.system import model_view
@@ -38,7 +39,7 @@ def make_tools(desk: Desk, visitors: Visitors) -> FastMCP:
         context: Context[Any, Any, Any],
         video: str,
         model: str = "auto",
-        size: str = "2x",
+        size: str = DEFAULT_SIZE,
         settings: dict[str, Any] | None = None,
     ) -> dict[str, str]:
         """Queues a restoration. video: a name of the inbox, or the id of an upload."""

@@ -11,7 +11,7 @@ from seedvr_engine.errors import SeedVRError
 from seedvr_engine.jobs.errors import NotReadyError, UnknownJobError
 from seedvr_engine.jobs.messages import Job, Kind, StoredInput
 from seedvr_engine.jobs.processor import SeedVRProcessor
-from seedvr_engine.pipeline.options import Options
+from seedvr_engine.pipeline.options import DEFAULT_SIZE, Options
 from seedvr_engine.ui.advanced import values_of
 from seedvr_engine.ui.choices import (
     EXACT,
@@ -168,7 +168,7 @@ class Actions:
         if options.size not in offered:
             width, _, height = options.size.partition("x")
             exact = width.isdigit() and height.isdigit()
-            values |= {"size": EXACT, "width": width, "height": height} if exact else {"size": "2x"}
+            values |= {"size": EXACT, "width": width, "height": height} if exact else {"size": DEFAULT_SIZE}
         values |= values_of(options)
         return [values[name] for name in self._fields]
 

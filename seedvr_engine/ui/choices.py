@@ -10,6 +10,7 @@ from seedvr_engine.pipeline.options import Options
 
 # Size as it is offered at first sight: what a person reads, and the option.
 SIZES = (
+    ("Automatic", "auto"),
     ("Twice as large", "2x"),
     ("Same size", "1x"),
     ("720p", "720p"),
@@ -49,7 +50,7 @@ class Preset:
 
 PRESETS = (
     Preset("fast", "Fast", "Cleans up without enlarging: a quarter of the work.", {"quality": 70}, ("3b",)),
-    Preset("balanced", "Balanced", "Twice as large, good for almost everything.", {}),
+    Preset("balanced", "Balanced", "Twice as large up to 1080p, good for almost everything.", {}),
     Preset(
         "best",
         "Best",

@@ -6,7 +6,7 @@ from typing import Any
 
 import gradio as gr
 
-from seedvr_engine.pipeline.options import Options
+from seedvr_engine.pipeline.options import DEFAULT_SIZE, Options
 from seedvr_engine.ui.advanced import advanced_fields
 from seedvr_engine.ui.choices import DEFAULT_PRESET, PRESETS, SIZES, preset_changes, preset_line
 from seedvr_engine.ui.compare import comparison
@@ -95,7 +95,9 @@ def start_area(models: Sequence[str], gpus: Sequence[str], max_bytes: int | None
                     elem_classes="sv-pills",
                 )
                 preset_words = gr.Markdown(preset_line(DEFAULT_PRESET), elem_classes="sv-note")
-                size = gr.Radio(label="Size", choices=list(SIZES), value="2x", elem_classes="sv-pills")
+                size = gr.Radio(
+                    label="Size", choices=list(SIZES), value=DEFAULT_SIZE, elem_classes="sv-pills"
+                )
                 model = gr.Dropdown(
                     label="Model",
                     choices=[

@@ -17,9 +17,10 @@ import pytest
 
 from seedvr_engine.errors import Cancelled
 from seedvr_engine.media.probe import probe
+from seedvr_engine.pipeline import counts, progress
 from seedvr_engine.pipeline.crew import helping as helping_devices
 from seedvr_engine.pipeline.restore import help_restore, restore
-from tests.pipeline.runs import PREVIEW, clip, frames_of, times_of
+from tests.pipeline.runs import PLAN, PREVIEW, clip, frames_of, times_of
 from tests.processes import PROCESSES
 
 LENGTHS = (9, 13, 5, 9, 7, 9)
@@ -140,8 +141,8 @@ def test_a_shot_that_another_process_holds_comes_last(source, alone, tmp_path):
     output = tmp_path / "shared.mkv"
     locks = []
 
-    def hold_then_let_go(progress) -> None:
-        if not locks and progress.stage == "encode":
+    def hold_then_let_go(now) -> None:
+        if not locks and now.stage == "encode":
             (folder,) = tmp_path.glob(".*")
             locks.append((folder / "shot-000000.lock").open("w"))
             fcntl.flock(locks[0], fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -157,6 +158,52 @@ def test_a_helper_finds_nothing_where_there_is_no_restoration(source, tmp_path):
     with helping(source, tmp_path / "shared.mkv") as helper:
         assert helper.end() == 0
     assert not list(tmp_path.iterdir())
+
+
+def test_a_helper_leaves_alone_what_it_would_cut_into_other_stretches(tmp_path):
+    source, output = clip(tmp_path / "film.mkv", (17, 17, 17)), tmp_path / "shared.mkv"
+    with helping(source, output) as helper:
+        restore(source, output, PREVIEW, plan=replace(PLAN, stretch_latents=4), helpers=1)
+        assert helper.end() == 0
+
+
+def test_with_a_rate_of_its_own_the_end_does_not_depend_on_who_was_first(tmp_path):
+    """The last shot lies between two steps of the rate, and its frame is shown only where nothing was."""
+    source, options = clip(tmp_path / "film.mkv", (20, 18, 4)), replace(PREVIEW, rate=1.0)
+    alone, output = tmp_path / "alone.mkv", tmp_path / "shared.mkv"
+    restore(source, alone, options)
+    locks = []
+
+    def hold_all_but_the_last(now) -> None:
+        if not locks and now.stage == "encode":
+            (folder,) = tmp_path.glob(".*")
+            for index in range(2):
+                locks.append((folder / f"shot-{index:06d}.lock").open("w"))
+                fcntl.flock(locks[-1], fcntl.LOCK_EX | fcntl.LOCK_NB)
+        elif now.elapsed_s > 2:
+            for lock in locks:
+                lock.close()
+
+    restore(source, output, options, helpers=2, on_progress=hold_all_but_the_last)
+    assert locks
+    assert same(output, alone)
+
+
+def test_what_an_earlier_run_has_written_is_not_taken_for_work_of_this_one(tmp_path, monkeypatch):
+    monkeypatch.setattr(counts, "SEGMENT_FRAMES", 8)
+    monkeypatch.setattr(progress, "_INTERVAL_S", 0.0)
+    source, output = clip(tmp_path / "film.mkv", (29,)), tmp_path / "shared.mkv"
+    stop = threading.Event()
+
+    def look(now) -> None:
+        if now.stage == "decode" and now.frames_done >= 20:
+            stop.set()
+
+    with pytest.raises(Cancelled):
+        restore(source, output, PREVIEW, on_progress=look, cancelled=stop.is_set)
+    result = restore(source, output, PREVIEW, helpers=1)
+    assert result.stage_frames["decode"] <= 29 - 16
+    assert result.stage_frames["restore"] == 0
 
 
 def test_processes_are_started_for_the_devices_that_may_share(source, alone, tmp_path):

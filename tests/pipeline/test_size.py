@@ -40,8 +40,13 @@ def test_output_sizes(source, text, fit, output):
 
 
 def test_the_default_size_stops_at_1080_and_an_explicit_one_does_not():
-    assert geometry((720, 1280), Size.parse("2x"), "inside", limited=True).output == (1080, 1920)
+    assert geometry((720, 1280), Size.parse(Options().size), "inside").output == (1080, 1920)
     assert geometry((720, 1280), Size.parse("2x"), "inside").output == (1440, 2560)
+
+
+def test_the_default_size_makes_nothing_smaller():
+    assert geometry((2160, 3840), Size.parse(Options().size), "inside").output == (2160, 3840)
+    assert geometry((240, 320), Size.parse(Options().size), "inside").output == (480, 640)
 
 
 def test_a_crop_keeps_the_middle_and_the_aspect():

@@ -50,11 +50,11 @@ def test_options_survive_the_way_through_the_fields() -> None:
         Options(),
         **{"seed": 7, "start": 1.5, "end": 65.0, "rate": 25.0, "codec": "av1", "quality": 95, "shots": False},
     )
-    assert options_of({**values_of(chosen), "model": "auto", "size": "2x"}) == chosen
+    assert options_of({**values_of(chosen), "model": "auto", "size": "auto"}) == chosen
 
 
 def test_untouched_fields_are_the_defaults() -> None:
-    assert options_of({**values_of(Options()), "model": "auto", "size": "2x", "width": ""}) == Options()
+    assert options_of({**values_of(Options()), "model": "auto", "size": "auto", "width": ""}) == Options()
     assert differences(Options()) == ""
 
 
