@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -201,7 +202,13 @@ def test_what_an_earlier_run_has_written_is_not_taken_for_work_of_this_one(tmp_p
 
     with pytest.raises(Cancelled):
         restore(source, output, PREVIEW, on_progress=look, cancelled=stop.is_set)
-    result = restore(source, output, PREVIEW, helpers=1)
+    (folder,) = tmp_path.glob(".*")
+    with (folder / "shot-000000.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        # The frames are there while another process holds the shot, which then lets go.
+        let_go = when(lambda: time.monotonic() > began + 0.5, lock.close)
+        began = time.monotonic()
+        result = restore(source, output, PREVIEW, helpers=1, on_progress=let_go)
     assert result.stage_frames["decode"] <= 29 - 16
     assert result.stage_frames["restore"] == 0
 
