@@ -1,4 +1,4 @@
-"""Starts the page: `python app.py`, then open http://localhost:7860. Settings: docs/CONFIGURATION.md."""
+"""Starts the page: `python app.py`, then open http://localhost:7860. Settings: docs/CONFIG.md."""
 
 from seedvr_engine.server.main import main
 

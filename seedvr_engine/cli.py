@@ -3,6 +3,7 @@
 import os
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Callable
 from functools import partial
@@ -16,7 +17,7 @@ from rich.table import Table
 from seedvr_engine import __version__
 from seedvr_engine.batch import Source, folder_for, is_batch, named_sources
 from seedvr_engine.console import JsonLines, Reporter, Terminal, clock
-from seedvr_engine.errors import Cancelled, CheckpointError, SeedVRError
+from seedvr_engine.errors import Cancelled, CheckpointError, SeedVRError, TimeLimitError
 from seedvr_engine.interruption import interruptible
 from seedvr_engine.media.info import MediaInfo
 from seedvr_engine.pipeline.options import DEFAULT_SIZE, ColourCorrection, Detail, Fit, Options, Precision
@@ -77,10 +78,15 @@ def restore(
     gpus: Annotated[int, typer.Option(help="How many GPUs share the shots of a clip; 0 is all.")] = 0,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace outputs that exist.")] = False,
     skip_existing: Annotated[bool, typer.Option("--skip-existing", help="Leave out what is done.")] = False,
+    time_limit: Annotated[
+        float | None,
+        typer.Option(metavar="SECONDS", min=0, help="Stop after so long; the same command goes on."),
+    ] = None,
     json_lines: JsonFlag = False,
 ) -> None:
     """Restores files; a folder is a batch, and a batch goes on after a failure."""
     reporter: Reporter = JsonLines() if json_lines else Terminal()
+    ends_at = None if time_limit is None else time.monotonic() + time_limit
     with interruptible() as interrupted:
         try:
             options = Options(
@@ -110,7 +116,14 @@ def restore(
             reporter.failed(None, error)
             raise typer.Exit(error.exit_code) from None
         one = partial(
-            _restore_one, options, sequence, reporter, interrupted, overwrite, skip_existing, len(sources) > 1
+            _restore_one,
+            options,
+            sequence,
+            reporter,
+            partial(_check_stop, interrupted, ends_at),
+            overwrite,
+            skip_existing,
+            len(sources) > 1,
         )
         into_folder = is_batch(inputs, output, as_sequences=sequence is not None)
         code = _restore_all(sources, output, into_folder, one, reporter)
@@ -133,7 +146,7 @@ def _restore_all(
                 outcomes.append(one(source, None, folder_for(source, output)))
             else:
                 outcomes.append(one(source, output, None))
-        except Cancelled as error:
+        except (Cancelled, TimeLimitError) as error:
             reporter.failed(source.path, error)
             return error.exit_code
         except BrokenPipeError:  # Whoever listened has gone.
@@ -150,6 +163,16 @@ def _restore_all(
     return code
 
 
+def _check_stop(interrupted: threading.Event, ends_at: float | None) -> bool:
+    """Whether somebody wants an end. Raises TimeLimitError when the time is up."""
+    if ends_at is not None and time.monotonic() >= ends_at:
+        raise TimeLimitError(
+            "The time limit was reached; what is finished is kept.",
+            remedy="The same command goes on from here.",
+        )
+    return interrupted.is_set()
+
+
 def _bug(error: Exception) -> SeedVRError:
     traceback.print_exception(error)
     return SeedVRError(
@@ -162,7 +185,7 @@ def _restore_one(
     options: Options,
     sequence: float | None,
     reporter: Reporter,
-    interrupted: threading.Event,
+    cancelled: Callable[[], bool],
     overwrite: bool,
     skip_existing: bool,
     keep_model: bool,
@@ -196,7 +219,7 @@ def _restore_one(
             output,
             options,
             on_progress=reporter.progress,
-            cancelled=interrupted.is_set,
+            cancelled=cancelled,
             overwrite=overwrite,
             info=info,
             keep_model=keep_model,

@@ -29,7 +29,7 @@ from tests.media.clips import ClipSpec, clicks, scene, write_clip
 from tests.processes import Command
 
 SMALL = ("--model", "preview", "--size", "64x48")
-USAGE, INPUT, CHECKPOINT, MEMORY, OUTPUT, CANCELLED = 2, 3, 4, 5, 6, 130
+USAGE, INPUT, CHECKPOINT, MEMORY, OUTPUT, TIME, CANCELLED = 2, 3, 4, 5, 6, 7, 130
 
 
 @dataclass
@@ -452,6 +452,18 @@ def interrupt(source: Path, stage: str, number: int) -> None:
 
 def test_ctrl_c_ends_soon_and_the_same_command_goes_on(tmp_path):
     interrupt(small_clip(tmp_path / "film.mp4", frames=24), "decode", signal.SIGINT)
+
+
+def test_a_time_limit_ends_a_batch_and_the_same_command_goes_on(seedvr, tmp_path):
+    for name in ("a", "b"):
+        small_clip(tmp_path / "in" / f"{name}.mp4", frames=24)
+    words = ("restore", tmp_path / "in", "-o", tmp_path / "out", "--model", "preview", "--size", "512x384")
+    stopped = seedvr(*words, "--time-limit", "0.5")
+    assert stopped.code == TIME
+    assert any("time limit was reached" in line for line in stopped.err)
+    assert not list((tmp_path / "out").glob("b*"))
+    assert seedvr(*words).code == 0
+    assert len(list((tmp_path / "out").glob("*_restored.mp4"))) == 2
 
 
 @pytest.mark.slow

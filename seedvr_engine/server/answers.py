@@ -94,5 +94,5 @@ async def _unexpected(request: Request, error: Exception) -> Response:
         500,
         "internal",
         "Something went wrong on the server.",
-        "Try again; `seedvr doctor --bundle` packs the log.",
+        "Try again; `seedvr doctor --bundle report.zip` packs the log.",
     )

@@ -79,7 +79,7 @@ def source_words(info: MediaInfo) -> list[str]:
         second.append(f"{info.bit_depth} bit")
     extras = [("with sound" if info.audio else "no sound")] if info.kind == "video" else []
     extras += ["HDR"] if info.hdr else []
-    extras += ["interlaced: it will be made progressive"] if info.interlaced else []
+    extras += ["interlaced: deinterlace it first, or edges that move stay combed"] if info.interlaced else []
     extras += ["subtitles"] if info.subtitles else []
     return [" · ".join(first), " · ".join(second), *([" · ".join(extras)] if extras else []), *info.warnings]
 
