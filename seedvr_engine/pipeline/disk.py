@@ -16,16 +16,25 @@ _BYTES_PER_PIXEL = {
     "tiff": 6.0,
 }
 _LATENT_BYTES = 4
+# Latents go when their shot is written, and few shots last more than a minute; a longer one may meet a full
+# disk, and goes on when there is room.
+_LONG_SHOT_FRAMES = 1800
 _SPARE_BYTES = 50_000_000
 
 
 def needed_bytes(target: Target, shape: Geometry, vae: VAEConfig, frames: int, *, still: bool) -> int:
-    """Room for the output, its segments beside it, and the latents, as if the clip were one shot."""
+    """Room for the output, its segments beside it, and the latents of a long shot."""
     pixels = shape.output[0] * shape.output[1]
     deep = 2 if target.bit_depth > 8 else 1
     output = frames * pixels * _BYTES_PER_PIXEL.get(target.codec, 3.0) * deep
     if still:
         return int(output) + _SPARE_BYTES
     voxels = (shape.padded[0] // vae.space_factor) * (shape.padded[1] // vae.space_factor)
-    latents = 2 * (1 + frames // vae.time_factor) * voxels * vae.latent_channels * _LATENT_BYTES
+    latents = (
+        2
+        * (1 + min(frames, _LONG_SHOT_FRAMES) // vae.time_factor)
+        * voxels
+        * vae.latent_channels
+        * _LATENT_BYTES
+    )
     return int(2 * output + latents) + _SPARE_BYTES
