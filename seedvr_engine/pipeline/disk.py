@@ -30,11 +30,6 @@ def needed_bytes(target: Target, shape: Geometry, vae: VAEConfig, frames: int, *
     if still:
         return int(output) + _SPARE_BYTES
     voxels = (shape.padded[0] // vae.space_factor) * (shape.padded[1] // vae.space_factor)
-    latents = (
-        2
-        * (1 + min(frames, _LONG_SHOT_FRAMES) // vae.time_factor)
-        * voxels
-        * vae.latent_channels
-        * _LATENT_BYTES
-    )
+    kept = 1 + min(frames, _LONG_SHOT_FRAMES) // vae.time_factor
+    latents = 2 * kept * voxels * vae.latent_channels * _LATENT_BYTES
     return int(2 * output + latents) + _SPARE_BYTES
