@@ -29,27 +29,41 @@ class Source:
     name: str | None = None
 
 
-def named_sources(inputs: Sequence[Path], *, as_sequences: bool) -> list[Source]:
+def named_sources(inputs: Sequence[Path], *, as_sequences: bool, into_folder: bool = False) -> list[Source]:
     """Every named file, and every video and picture at any depth of a named folder.
 
-    as_sequences: a folder of pictures is one clip. Hidden files and what an earlier run restored are left
+    as_sequences: a folder of pictures is one clip. into_folder: results come together in one folder, those of
+    a named folder in the folders that they had. Hidden files and what an earlier run restored are left
     out. Raises InputError for a folder with nothing in it.
     """
     found: list[Source] = []
     for path in inputs:
         found += _inside(path) if path.is_dir() and not as_sequences else [Source(path)]
-    return found if as_sequences else _told_apart(found)
+    if as_sequences:
+        return found
+    return _told_apart(_told_apart(found), by_folder=True) if into_folder else _told_apart(found)
 
 
-def _told_apart(sources: Sequence[Source]) -> list[Source]:
-    """Names results so that `a.mov` and `a.mp4` of one folder do not get the same: with their suffixes."""
-    together = Counter((path.parent, path.stem) for path in {source.path for source in sources})
-    return [
-        replace(source, name=source.path.name)
-        if together[source.path.parent, source.path.stem] > 1
-        else source
-        for source in sources
-    ]
+def _told_apart(sources: Sequence[Source], *, by_folder: bool = False) -> list[Source]:
+    """Names results that would get the same name.
+
+    `a.mov` and `a.mp4` of one folder get their suffixes; by_folder: `1990/a.mp4` and `1991/a.mp4`, which come
+    together, the names of their folders.
+    """
+
+    def result(source: Source) -> tuple[Path, str]:
+        place = (source.below or Path()) if by_folder else source.path.parent
+        return place, source.name or source.path.stem
+
+    together = Counter(map(result, {source.path: source for source in sources}.values()))
+
+    def named(source: Source) -> Source:
+        place, name = result(source)
+        if together[place, name] == 1:
+            return source
+        return replace(source, name=f"{source.path.parent.name}_{name}" if by_folder else source.path.name)
+
+    return [named(source) for source in sources]
 
 
 def _inside(folder: Path) -> list[Source]:

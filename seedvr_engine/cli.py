@@ -111,7 +111,8 @@ def restore(
                 device=device,
                 gpus=gpus,
             )
-            sources = named_sources(inputs, as_sequences=sequence is not None)
+            into_folder = is_batch(inputs, output, as_sequences=sequence is not None)
+            sources = named_sources(inputs, as_sequences=sequence is not None, into_folder=into_folder)
         except SeedVRError as error:
             reporter.failed(None, error)
             raise typer.Exit(error.exit_code) from None
@@ -125,7 +126,6 @@ def restore(
             skip_existing,
             len(sources) > 1,
         )
-        into_folder = is_batch(inputs, output, as_sequences=sequence is not None)
         code = _restore_all(sources, output, into_folder, one, reporter)
     raise typer.Exit(code)
 
