@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 
 from seedvr_engine.jobs.folders import remove_path, work_folders
 from seedvr_engine.jobs.messages import Job
-from seedvr_engine.media.info import MediaInfo
+from seedvr_engine.media.info import Colour, MediaInfo
 from seedvr_engine.media.probe import probe
 from seedvr_engine.media.read import Frame, read_frames
 from seedvr_engine.media.still import read_still, write_still
+from seedvr_engine.media.tonemap import to_screen
 from seedvr_engine.media.write import SegmentWriter, choose_target, join_segments
 from seedvr_engine.pipeline import picture
 from seedvr_engine.pipeline.excerpt import Excerpt, excerpt
@@ -86,12 +87,18 @@ def _known(restored: Path) -> Result:
 def _pairs(
     info: MediaInfo, part: Excerpt, shape: Geometry, restored: Path
 ) -> Iterator[tuple[Frame, NDArray, NDArray]]:
-    """Frame of the file, its picture at the output's size, and restored, for every frame to be shown."""
+    """Frame of the file, its picture at the output's size, and restored, for every frame to be shown.
+
+    HDR as an ordinary screen shows it.
+    """
     with ExitStack() as files:
-        after = files.enter_context(read_frames(probe(restored), first=part.shown - part.first))
-        before = files.enter_context(read_frames(info, first=part.shown, stop=part.shown_stop))
-        for original, frame in zip(before, after, strict=False):
-            yield original, _shown(original.rgb, shape, frame.rgb.dtype == np.uint16), frame.rgb
+        restorations = files.enter_context(read_frames(probe(restored), first=part.shown - part.first))
+        originals = files.enter_context(read_frames(info, first=part.shown, stop=part.shown_stop))
+        for original, frame in zip(originals, restorations, strict=False):
+            before, after = _shown(original.rgb, shape, frame.rgb.dtype == np.uint16), frame.rgb
+            if info.hdr:
+                before, after = to_screen(before, info.colour), to_screen(after, info.colour)
+            yield original, before, after
 
 
 def _shown(rgb: NDArray, shape: Geometry, deep: bool) -> NDArray:
@@ -121,6 +128,8 @@ def _write_clips(
     """Writes what every browser plays."""
     segments = (folder / "before.segment", folder / "after.segment")
     target = choose_target(info, shape.output, None, "mp4", "h264", _QUALITY)
+    if info.hdr:
+        target = replace(target, colour=Colour(), hdr_metadata="")
     times: list[Fraction] = []
     with SegmentWriter(segments[0], target) as originals, SegmentWriter(segments[1], target) as restored:
         for frame, before, after in pairs:

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
 
@@ -15,7 +16,9 @@ from seedvr_engine.errors import InputError, UsageError
 from seedvr_engine.jobs.errors import DataFolderInUseError, QueueFullError, UnknownJobError
 from seedvr_engine.jobs.messages import Job
 from seedvr_engine.jobs.processor import SeedVRProcessor
+from seedvr_engine.media import view
 from seedvr_engine.media.probe import probe
+from seedvr_engine.media.tonemap import to_screen
 from tests.jobs.conftest import LENGTHS
 from tests.jobs.host import SMALL, Outside, processes_of
 from tests.jobs.stored import settings_in
@@ -119,6 +122,23 @@ def test_previews_come_first_and_show_what_the_full_run_shows(processor, film):
     far = [np.abs(fast - other).mean() for other in run]
     assert far[2] < 1.0
     assert np.abs(original[..., ::-1].astype(np.int16) - run[2]).mean() > 2 * far[2]
+
+
+@pytest.mark.parametrize("kind", ["frame", "clip"])
+def test_a_preview_of_hdr_looks_right_on_an_ordinary_screen(processor, tmp_path, kind):
+    tags = {"color_primaries": 9, "color_trc": 16}
+    hdr = {"codec": "libx265", "pixel_format": "yuv420p10le", "matrix": "bt2020nc", "full_range": False}
+    film = clip(tmp_path / "hdr.mp4", (10,), tags=tags, options={"crf": "12"}, **hdr)
+    assert probe(film).hdr
+    job = end_of(processor, processor.process_video(film, SMALL, kind=kind, moment_s=0.2))
+    assert job.state == "done"
+    seen = to_screen(view.frame_at(probe(film), Fraction(1, 5)), probe(film).colour)
+    for side in ("before", "after"):
+        info = probe(job.result.with_stem(side))
+        assert not info.hdr
+        shown = view.frame_at(info, Fraction(0))
+        enlarged = cv2.resize(seen, (64, 48), interpolation=cv2.INTER_CUBIC)
+        assert np.abs(shown.astype(float) - enlarged).mean() < 12
 
 
 def test_a_preview_of_two_seconds_plays_beside_its_original(processor, tmp_path):
