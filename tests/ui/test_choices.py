@@ -3,12 +3,13 @@
 import re
 from dataclasses import replace
 
+import gradio as gr
 import pytest
 
 from seedvr_engine.errors import UsageError
 from seedvr_engine.jobs.messages import FINAL_STATES
 from seedvr_engine.pipeline.options import Options
-from seedvr_engine.ui.advanced import values_of
+from seedvr_engine.ui.advanced import advanced_fields, values_of
 from seedvr_engine.ui.choices import (
     PRESETS,
     differences,
@@ -105,3 +106,13 @@ def test_every_end_of_a_job_has_its_words() -> None:
         assert state in BROWSER["doing"]
         assert state in BROWSER["ended"]
     assert set(BROWSER["states"]) == {*FINAL_STATES, "queued", "running"}
+
+
+def test_the_number_of_gpus_can_be_chosen_where_there_are_several() -> None:
+    with gr.Blocks():
+        assert "gpus" not in advanced_fields(["H100"])
+        field = advanced_fields(["H100"] * 4)["gpus"]
+    assert [value for _, value in field.choices] == [0, 1, 2, 3]
+    assert field.choices[0][0] == "All 4"
+    assert options_of({"gpus": 2}) == replace(Options(), gpus=2)
+    assert options_of({"gpus": field.value}) == Options()
