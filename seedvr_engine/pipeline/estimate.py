@@ -215,7 +215,9 @@ def measured(result: Result, forecast: Forecast) -> Rates:
         frames = result.stage_frames.get(stage, 0.0)
         work[stage] = frames * forecast.flops[stage] if frames >= _LEAST_FRAMES else 0.0
     seconds = result.stage_s
-    enough = [stage for stage in STAGES if work[stage] and seconds.get(stage, 0.0) >= _LEAST_S]
+    # A model that waits in memory starts in no time, and that is what the next one will take.
+    least = {stage: _LEAST_S if stage in COMPUTING else 1e-6 for stage in STAGES}
+    enough = [stage for stage in STAGES if work[stage] and seconds.get(stage, 0.0) >= least[stage]]
     return Rates({stage: Rate(work[stage], seconds[stage]) for stage in enough}, runs=1)
 
 
