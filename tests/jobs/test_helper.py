@@ -73,6 +73,19 @@ def test_a_shared_job_is_cancelled_in_three_seconds_and_goes_on_later(processor,
     assert not list(outside.folders.outputs.glob(".*"))
 
 
+def test_a_helper_that_is_killed_costs_a_start_of_the_worker_and_no_more(processor, root, shots):
+    job = processor.process_video(shots, replace(SLOW, seed=2))
+    outside = Outside(root)
+    outside.wait(lambda: list(outside.folders.outputs.glob(".*/segments/?????????")))
+    (helper,) = [process for process in processes_of(root) if process.environ().get("RANK") == "1"]
+    helper.kill()
+    *_, done = processor.events(job.id)
+    assert done.state == "done"
+    assert len(frames_of(done.result)) == sum(LENGTHS)
+    (again,) = [process for process in processes_of(root) if process.environ().get("RANK") == "1"]
+    assert again != helper
+
+
 @pytest.mark.parametrize(
     ("options", "kind", "helpers"),
     [
