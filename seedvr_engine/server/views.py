@@ -26,6 +26,7 @@ from seedvr_engine.pipeline.size import Size, geometry
 from seedvr_engine.server.answers import NotFoundError
 from seedvr_engine.server.copies import Copies, Making
 from seedvr_engine.server.desk import Desk
+from seedvr_engine.server.examples import example_path
 from seedvr_engine.server.visitors import owner_of
 
 Side = Literal["before", "after"]
@@ -155,7 +156,20 @@ def views_router(desk: Desk) -> APIRouter:
         """A small picture (JPEG) of an upload at a moment, in seconds from its beginning."""
         owner = owner_of(request)
         stored = await run_in_threadpool(desk.uploads.stored_input, owner, id)
-        jpeg = await decoding.run(lambda: moment_of(stored.path, at))
+        return await moment_in(stored.path, at)
+
+    @router.get("/inbox/frame", response_class=Response)
+    async def inbox_moment(name: str, at: float = Query(0, ge=0, le=1e6)) -> Response:
+        """The same of a file in the inbox."""
+        return await moment_in(desk.inbox.path(name), at)
+
+    @router.get("/examples/{name}/frame", response_class=Response)
+    async def example_moment(name: str, at: float = Query(0, ge=0, le=1e6)) -> Response:
+        """The same of an example."""
+        return await moment_in(example_path(name), at)
+
+    async def moment_in(path: Path, at: float) -> Response:
+        jpeg = await decoding.run(lambda: moment_of(path, at))
         return Response(jpeg, media_type="image/jpeg", headers=_KEEP)
 
     return router

@@ -166,6 +166,19 @@ def test_a_moment_of_an_upload_is_seen_before_it_is_restored(visitor, upload, fi
     assert visitor.get(f"/api/uploads/{upload}/frame?at=-1").status_code == 422
 
 
+def test_a_moment_of_the_inbox_and_of_an_example_is_seen_too(server, visitor, film):
+    kept = server.folder / "inputs" / "år 1990" / "film & more.mp4"
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    kept.write_bytes(film.read_bytes())
+    shown = picture(visitor.get("/api/inbox/frame", params={"name": "år 1990/film & more.mp4", "at": 0.42}))
+    errors = [np.abs(frame.rgb.astype(int) - shown).mean() for frame in read_frames(probe(film))]
+    assert int(np.argmin(errors)) == 10
+    assert visitor.get("/api/inbox/frame", params={"name": "../data/secret"}).status_code == 404
+    moments = [visitor.get(f"/api/examples/old_film/frame?at={at}").content for at in (0, 3)]
+    assert moments[0] != moments[1]
+    assert visitor.get("/api/examples/none/frame").status_code == 404
+
+
 def test_nobody_sees_what_is_somebody_elses(server, done, upload):
     with server.client() as stranger:
         for address in (

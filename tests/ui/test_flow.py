@@ -8,6 +8,7 @@ import pytest
 from playwright.sync_api import expect
 
 from seedvr_engine.media.probe import probe
+from tests.server.serving import Server
 from tests.ui.conftest import NewVisitor
 
 
@@ -73,6 +74,25 @@ def test_the_same_settings_are_taken_again_from_a_result(visit: NewVisitor, clip
     options = [visitor.context.request.get(f"/api/jobs/{job}").json()["options"] for job in (first, second)]
     assert options[0] == options[1]
     assert options[0]["detail"] == "residual"
+
+
+def test_a_file_of_the_inbox_is_restored_without_an_upload(
+    visit: NewVisitor, server: Server, clip: Path
+) -> None:
+    kept = server.folder / "inputs" / "attic" / "reel 7.mp4"
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    kept.write_bytes(clip.read_bytes())
+    visitor = visit()
+    visitor.open()
+    visitor.page.get_by_text("Files already on this machine").click()
+    visitor.page.get_by_role("button", name="attic/reel 7.mp4").click()
+    expect(visitor.forecast).to_be_visible()
+    chosen = visitor.page.get_by_alt_text("The chosen moment")
+    expect(chosen).to_be_visible()
+    assert chosen.evaluate("image => image.decode().then(() => image.naturalWidth)") == 64
+    visitor.restore()
+    visitor.wait_until_done()
+    expect(visitor.page.get_by_role("heading", name="attic/reel 7.mp4 is restored")).to_be_visible()
 
 
 def test_several_files_become_one_batch_and_one_zip(visit: NewVisitor, clip: Path, tmp_path: Path) -> None:

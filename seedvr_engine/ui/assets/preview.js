@@ -60,9 +60,11 @@ export function mount(root, props, watch, trigger) {
   function draw_picture() {
     const { source, rate } = media;
     const at = Number(slider.value);
-    const path = source?.upload ? `uploads/${source.upload}/frame?at=${at.toFixed(3)}`
+    const moment = `at=${at.toFixed(3)}`;
+    const path = source?.upload ? `uploads/${source.upload}/frame?${moment}`
       : source?.job ? `jobs/${source.job}/frames/${Math.round(at * (rate || 25))}/before`
-      : source?.example ? `examples/${source.example}.jpg` : "";
+      : source?.example ? `examples/${source.example}/frame?${moment}`
+      : source?.input ? `inbox/frame?name=${encodeURIComponent(source.input)}&${moment}` : "";
     if (path) picture.src = address(path); else picture.hidden = true;
   }
 
