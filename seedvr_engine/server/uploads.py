@@ -192,6 +192,19 @@ class Uploads:
         return self._folder / f"{_checked(id)}.json"
 
     def _read(self, id: str) -> Upload | None:
+        upload = self._read_facts(id)
+        if upload is None or upload.input or upload.problem:
+            return upload
+        try:
+            return replace(upload, offset=self._part(id).stat().st_size)
+        except FileNotFoundError:
+            # Just now it was handed over; what became of it is written before that counts as finished.
+            with self._lock:
+                is_taken = id in self._taking
+            return replace(upload, offset=upload.size) if is_taken else self._read_facts(id)
+
+    def _read_facts(self, id: str) -> Upload | None:
+        """What is written of an upload; its offset is that of a whole one, or 0."""
         try:
             facts = json.loads(self._facts(id).read_text(encoding="utf-8"))
         except FileNotFoundError:
@@ -202,10 +215,7 @@ class Uploads:
             input=StoredInput(**{**stored, "path": Path(stored["path"])}) if stored else None,
             problem=JobError(**problem) if problem else None,
         )
-        if stored or problem:
-            return replace(upload, offset=upload.size)
-        part = self._part(id)
-        return replace(upload, offset=part.stat().st_size if part.exists() else 0)
+        return replace(upload, offset=upload.size) if stored or problem else upload
 
     def _write(self, upload: Upload) -> None:
         facts: dict[str, Any] = asdict(upload)

@@ -26,7 +26,7 @@ _TEMPLATE = """
     </div>
     <div class="sv-foot">
       <p class="sv-note">You can close this page. The work goes on, and your clip will be here.</p>
-      <button type="button" class="sv-button" data-slot="cancel">Stop</button>
+      <button type="button" class="sv-button" data-slot="cancel" disabled>Stop</button>
     </div>
     <p class="sv-plan" data-slot="plan"></p>
     <p class="sv-plan" data-slot="notes"></p>

@@ -14,6 +14,7 @@ import pytest
 from seedvr_engine.jobs.processor import SeedVRProcessor
 from seedvr_engine.server.uploads import Uploads
 from seedvr_engine.settings import Settings
+from tests.jobs.stored import settings_in
 from tests.server.serving import Server, free_port, serving, small_clip, start, stop, wait_for
 
 TUS = {"Tus-Resumable": "1.0.0"}
@@ -236,6 +237,23 @@ def test_two_writers_at_once_mix_nothing(server, visitor, clip):
     offset = offset_of(visitor, place)
     send(visitor, place, offset, content[offset:])
     assert taken_in(visitor, place)["input"]["bytes"] == len(content)
+
+
+def test_whoever_asks_while_a_file_is_taken_in_learns_that_it_is_whole(tmp_path, clip):
+    processor = SeedVRProcessor(settings_in(tmp_path))
+    processor.start()
+    uploads = Uploads(processor.settings, processor)
+    content = clip.read_bytes()
+    try:
+        for _ in range(100):
+            upload = uploads.create("somebody", "reel.mp4", len(content))
+            uploads.append(upload.id, content)
+            uploads.take_in(uploads.get("somebody", upload.id))
+            while not (now := uploads.get("somebody", upload.id)).input:
+                assert (now.complete, now.problem) == (True, None)
+    finally:
+        uploads.close()
+        processor.stop()
 
 
 def test_what_nobody_continues_for_a_day_is_removed(tmp_path):

@@ -21,6 +21,8 @@ export function mount(root, props, watch, trigger) {
   function reset() {
     stage = null;
     drawn_ms = 0;
+    // Until now nobody would have heard it.
+    slot("cancel").disabled = false;
     slot("title").textContent = "One moment…";
     for (const name of ["sentence", "plan", "notes", "percent"]) slot(name).textContent = "";
     for (const name of ["pair", "trouble", "gap", "final"]) slot(name).hidden = true;
