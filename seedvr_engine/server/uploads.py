@@ -157,8 +157,7 @@ class Uploads:
         for path in [*self._folder.glob("*.json"), *self._folder.glob("*.part")]:
             upload = self._read(path.stem)
             taken_in = upload is not None and upload.input is not None
-            both = [file for file in (path, self._part(path.stem)) if file.exists()]
-            quiet_s = time.time() - max((file.stat().st_mtime for file in both), default=0.0)
+            quiet_s = time.time() - max(map(_changed_at, (path, self._part(path.stem))))
             if quiet_s > (_FORGET_S if taken_in else _STALE_S):
                 self._remove(path.stem)
 
@@ -266,3 +265,11 @@ def _told_as_output() -> Iterator[None]:
             f"The server cannot keep the upload: {error.strerror}.",
             remedy="Make room on its disk; the upload goes on where it stopped.",
         ) from error
+
+
+def _changed_at(path: Path) -> float:
+    """When a file was written last, Unix seconds; 0 for one that is not there."""
+    try:
+        return path.stat().st_mtime
+    except FileNotFoundError:
+        return 0.0
