@@ -62,6 +62,12 @@ class OutputError(SeedVRError):
     code = "output"
 
 
+class SilentHelperError(SeedVRError):
+    """A process that shares the work holds a part of it and does not move; everything else is finished."""
+
+    code = "helper"
+
+
 class TimeLimitError(SeedVRError):
     """The time limit was reached; finished work is kept."""
 

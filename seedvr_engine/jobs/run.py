@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from seedvr_engine import __version__
-from seedvr_engine.errors import Cancelled, MemoryBudgetError, OutputError, SeedVRError
+from seedvr_engine.errors import Cancelled, MemoryBudgetError, OutputError, SeedVRError, SilentHelperError
 from seedvr_engine.jobs.beat import Beat
 from seedvr_engine.jobs.claims import Claim, Claims, LostJob
 from seedvr_engine.jobs.folders import Folders, remove_path, work_folders
@@ -31,6 +31,8 @@ from seedvr_engine.pipeline.options import Options
 from seedvr_engine.pipeline.restore import restore
 
 _TRIES_S = 60.0
+# After these a worker is replaced: its memory is in pieces, or one of its processes hangs.
+_SPOILING = (MemoryBudgetError, SilentHelperError, torch.OutOfMemoryError, MemoryError)
 _log = logging.getLogger(__name__)
 
 
@@ -42,7 +44,7 @@ class Runner:
         self._ranks = ranks
 
     def run(self, claim: Claim) -> bool:
-        """Restores a job and writes how it ended. Returns whether memory ran out."""
+        """Restores a job and writes how it ended. Returns whether another worker should go on from here."""
         job = claim.job
         _log.info("%s of %s begins", job.kind, job.input.name)
         folder = self._folders.job(job.id)
@@ -51,7 +53,7 @@ class Runner:
         state: State = "failed"
         facts: dict[str, Any] | None = None
         error: JobError | None = None
-        out_of_memory = False
+        is_spoilt = False
         try:
             facts = self._restore(claim, beat)
             state = "done"
@@ -61,14 +63,14 @@ class Runner:
             state, error = _stopped(beat)
         except Exception as caught:
             state, error = _failed(caught, claim)
-            out_of_memory = isinstance(caught, MemoryBudgetError | torch.OutOfMemoryError | MemoryError)
+            is_spoilt = isinstance(caught, _SPOILING)
             if error.code == "internal":
                 _log.exception("it failed")
         finally:
             beat.close()
         if beat.reason != "lost":
             self._finish(claim, beat, state, facts, error)
-        return out_of_memory
+        return is_spoilt
 
     def _restore(self, claim: Claim, beat: Beat) -> dict[str, Any]:
         job, output = claim.job, claim.output

@@ -31,7 +31,7 @@ _log = logging.getLogger(__name__)
 
 
 def main() -> None:
-    """Works until it was idle for long, ran out of memory, or its server is gone."""
+    """Works until it was idle for long, was spoilt by a failure, or its server is gone."""
     server = sys.argv[1]
     liveness.end_with(liveness.find_server(server))
     settings = get_settings()
@@ -60,10 +60,10 @@ def _work(settings: Settings, store: JobStore, claims: Claims, runner: Runner) -
             time.sleep(_POLL_S)
             continue
         with logging_job(claim.job.id):
-            out_of_memory = runner.run(claim)
+            is_spoilt = runner.run(claim)
         give_back_gpu()
-        if out_of_memory:
-            _log.warning("memory ran out; a new worker goes on")
+        if is_spoilt:
+            _log.warning("memory ran out or a process hangs; a new worker goes on")
             return
         idle_since = time.monotonic()
     _log.info("idle for %.0f s; the worker ends", settings.keep_warm_s)

@@ -107,7 +107,12 @@ def help_restore(
     forecast = foresee(info or probe(input), options, output)
     work = Work(forecast.output, _key(forecast), as_helper=True)
     device = torch.device(forecast.device.name)
-    meter = Meter(estimate(forecast, None), device, None, lambda: is_over() or work.is_over(began))
+
+    def is_dismissed() -> bool:
+        work.show_life()
+        return is_over() or work.is_over(began)
+
+    meter = Meter(estimate(forecast, None), device, None, is_dismissed)
     factor, count = forecast.model.vae.time_factor, 0
     with suppress(Cancelled), torch.inference_mode():
         while not free_shots(work, factor):

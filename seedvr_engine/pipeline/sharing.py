@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 
 import torch
 
-from seedvr_engine.errors import InputError, MemoryBudgetError
+from seedvr_engine.errors import InputError, MemoryBudgetError, SilentHelperError
 from seedvr_engine.pipeline.counts import latents_of, segments_of
 from seedvr_engine.pipeline.heap import give_back_gpu
 from seedvr_engine.pipeline.model import blocks_to_host
@@ -27,6 +27,8 @@ from seedvr_engine.pipeline.work import Shot, Work
 _POLL_S = 0.1
 # A helper sees within a step of its model that a restoration was stopped.
 _PATIENCE_S = 10.0
+# A step of a model takes seconds; a GPU that hangs takes for ever.
+_SILENT_S = 900.0
 
 
 def restore_shots(task: Task, helpers: int = 0) -> None:
@@ -122,8 +124,18 @@ def _go_on(task: Task, helpers: int) -> bool:
         # What the clip's end shows depends on all that comes before.
         unfinished.pop()
     if not any(_take_shot(task, index) for index in unfinished):
+        _check_others(task, unfinished)
         wait_for_others(task.meter)
     return True
+
+
+def _check_others(task: Task, held: list[int]) -> None:
+    """Raises SilentHelperError where all shots that are left are held by processes that do not move."""
+    if all(task.work.silent_s(index) > _SILENT_S for index in held):
+        raise SilentHelperError(
+            f"A process that shares the work has not moved for {_SILENT_S / 60:.0f} minutes.",
+            remedy="Start it again: it goes on from what is finished. If that comes back, use fewer GPUs.",
+        )
 
 
 def _count_others(task: Task) -> None:

@@ -39,6 +39,7 @@ from seedvr_engine.media.whole import give_name
 
 _HASHED_BYTES = 2**20
 _KEPT_S = 7 * 24 * 3600
+_SIGN_S = 10.0
 
 
 @dataclass
@@ -127,6 +128,8 @@ class Work:
         self.warnings: list[str] = []
         self._state = self.folder / "state.json"
         self._lock: IO[str] | None = None
+        self._held: Path | None = None
+        self._next_sign = 0.0
         if self.folder.is_dir() and not as_helper:
             self._hold()
         self.load()
@@ -169,15 +172,31 @@ class Work:
         """Keeps other processes off a shot meanwhile; False where one of them holds it."""
         path = self._shot_folder(shot).with_suffix(".lock")
         with output_errors(path):
-            lock = path.open("w")
+            # Its time is the holder's sign of life, which opening it must not change.
+            lock = path.open("a")
         with lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                is_mine = False
-            else:
-                is_mine = True
-            yield is_mine
+                yield False
+                return
+            self._held, self._next_sign = path, 0.0
+            try:
+                self.show_life()
+                yield True
+            finally:
+                self._held = None
+
+    def show_life(self) -> None:
+        """To be called between steps of work: tells others that whoever holds a shot gets on with it."""
+        if self._held is not None and time.monotonic() >= self._next_sign:
+            self._next_sign = time.monotonic() + _SIGN_S
+            with suppress(FileNotFoundError):
+                os.utime(self._held)
+
+    def silent_s(self, shot: int) -> float:
+        """Seconds since whoever holds a shot has shown life."""
+        return time.time() - self._shot_folder(shot).with_suffix(".lock").stat().st_mtime
 
     def dismiss_helpers(self) -> None:
         """Helpers are to stop."""

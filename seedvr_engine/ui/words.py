@@ -40,6 +40,7 @@ TROUBLES = {
     "state": "Not yet",
     "too_large": "This file is too large",
     "worker": "The restoring process stopped",
+    "helper": "One of the processes that share the work hangs",
     "rate": "That was a bit fast",
     "sign_in": "Please sign in again",
     "internal": "Something went wrong",

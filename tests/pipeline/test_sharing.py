@@ -16,9 +16,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from seedvr_engine.errors import Cancelled
+from seedvr_engine.errors import Cancelled, SilentHelperError
 from seedvr_engine.media.probe import probe
-from seedvr_engine.pipeline import counts, progress
+from seedvr_engine.pipeline import counts, progress, work
 from seedvr_engine.pipeline.crew import helping as helping_devices
 from seedvr_engine.pipeline.restore import help_restore, restore
 from tests.pipeline.runs import PLAN, PREVIEW, clip, frames_of, times_of
@@ -153,6 +153,38 @@ def test_a_shot_that_another_process_holds_comes_last(source, alone, tmp_path):
     restore(source, output, PREVIEW, helpers=1, on_progress=hold_then_let_go)
     assert locks[0].closed
     assert same(output, alone)
+
+
+def test_a_process_that_hangs_over_a_shot_is_told_and_nothing_else_is_lost(source, alone, tmp_path):
+    output = tmp_path / "shared.mkv"
+    locks = []
+
+    def hang(now) -> None:
+        if not locks and now.stage == "encode":
+            (folder,) = tmp_path.glob(".*")
+            locks.append((folder / "shot-000000.lock").open("w"))
+            fcntl.flock(locks[0], fcntl.LOCK_EX | fcntl.LOCK_NB)
+            os.utime(locks[0].name, (time.time() - 3600,) * 2)
+
+    with pytest.raises(SilentHelperError, match="has not moved"):
+        restore(source, output, PREVIEW, helpers=1, on_progress=hang)
+    assert [path.name for path in tmp_path.glob(".*/shot-??????")] == ["shot-000000"]
+    locks[0].close()
+    restore(source, output, PREVIEW)
+    assert same(output, alone)
+
+
+def test_whoever_holds_a_shot_shows_life(tmp_path, monkeypatch):
+    monkeypatch.setattr(work, "_SIGN_S", 0.0)
+    kept = work.Work(tmp_path / "out.mkv", "0" * 16)
+    kept.save()
+    with kept.holding(0):
+        os.utime(kept.folder / "shot-000000.lock", (time.time() - 3600,) * 2)
+        assert kept.silent_s(0) > 3000
+        assert kept.is_held(0)
+        assert kept.silent_s(0) > 3000
+        kept.show_life()
+        assert kept.silent_s(0) < 60
 
 
 def test_a_helper_finds_nothing_where_there_is_no_restoration(source, tmp_path):
