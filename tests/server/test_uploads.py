@@ -269,7 +269,7 @@ def test_what_nobody_continues_for_a_day_is_removed(tmp_path):
     assert left == {f"{upload.id}.{ending}" for upload in (young, quiet) for ending in ("json", "part")}
 
 
-def test_an_upload_goes_on_after_the_server_was_killed_in_the_middle_of_a_piece(tmp_path):
+def test_an_upload_goes_on_after_the_server_was_killed_in_a_piece_and_after_the_last_one(tmp_path):
     clip = small_clip(tmp_path / "long.mp4", frames=40)
     content = clip.read_bytes() + os.urandom(3_000_000)  # What follows an MP4's boxes is ignored.
     folder, port = tmp_path / "killed", free_port()
@@ -293,6 +293,12 @@ def test_an_upload_goes_on_after_the_server_was_killed_in_the_middle_of_a_piece(
             offset = offset_of(client, place)
             assert 1_500_000 <= offset <= 2_500_000
             assert send(client, place, offset, content[offset:]).status_code == 204
+            # Whole, and while it is taken in.
+            server.kill()
+            server = start(folder, port=port)
+            offset = offset_of(client, place)
+            if offset < len(content):
+                assert send(client, place, offset, content[offset:]).status_code == 204
             state = taken_in(client, place)
             assert state["input"]["bytes"] == len(content)
             stored = next((folder / "data" / "inputs").glob(f"{state['input']['hash']}*"))
