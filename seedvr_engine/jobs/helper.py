@@ -7,9 +7,7 @@ work that is kept.
 """
 
 import logging
-import os
 import sqlite3
-import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -18,6 +16,7 @@ from dataclasses import replace
 import psutil
 
 from seedvr_engine.errors import SeedVRError
+from seedvr_engine.jobs import liveness, processes
 from seedvr_engine.jobs.folders import Folders
 from seedvr_engine.jobs.messages import Kind
 from seedvr_engine.jobs.store import JobStore, Running
@@ -51,9 +50,9 @@ class Helper:
 
     def work(self) -> None:
         """Helps with one job after another until rank 0 ends, which ends this process wherever it stands."""
-        threading.Thread(target=self._end_with_owner, name="owner", daemon=True).start()
+        liveness.end_after(self._owner, _PATIENCE_S)
         seen: tuple[str, int] | None = None
-        while self._is_needed():
+        while processes.is_alive(self._owner):
             running = self._running()
             if running is None or (running.id, running.fence) == seen:
                 time.sleep(_POLL_S)
@@ -61,13 +60,6 @@ class Helper:
             seen = (running.id, running.fence)
             with logging_job(running.id):
                 self._help(running)
-
-    def _end_with_owner(self) -> None:
-        """Something may hang, a model may take long to load: nobody waits for that."""
-        while self._is_needed():
-            time.sleep(_LOOK_S)
-        time.sleep(_PATIENCE_S)
-        os._exit(0)
 
     def _running(self) -> Running | None:
         """The job under way; None too while the database is busy."""
@@ -102,7 +94,7 @@ class Helper:
             nonlocal next_look, answer
             if not answer and time.monotonic() >= next_look:
                 next_look = time.monotonic() + _LOOK_S
-                answer = not self._is_needed() or not self._goes_on(running)
+                answer = not processes.is_alive(self._owner) or not self._goes_on(running)
             return answer
 
         return is_over
@@ -111,9 +103,3 @@ class Helper:
         now = self._running()
         is_same = now is not None and (now.id, now.fence) == (running.id, running.fence)
         return is_same and now is not None and now.stop_reason is None
-
-    def _is_needed(self) -> bool:
-        try:
-            return self._owner.is_running() and self._owner.status() != psutil.STATUS_ZOMBIE
-        except psutil.NoSuchProcess:
-            return False

@@ -3,6 +3,7 @@
 import logging
 import os
 import threading
+from collections.abc import Callable
 
 import psutil
 
@@ -33,13 +34,23 @@ def end_with(server: psutil.Process | None) -> None:
     def is_orphan() -> bool:
         return server is None or not server.is_running() or os.getppid() != parent
 
-    def watch() -> None:
-        pause = threading.Event()
-        while not is_orphan():
-            pause.wait(_INTERVAL_S)
-        _log.warning("the server is gone; the worker ends")
-        os._exit(1)
-
     if is_orphan():
         raise SystemExit("The server of this worker is gone.")
+    _end_once(is_orphan, "the server is gone; the worker ends", code=1)
+
+
+def end_after(owner: psutil.Process, patience_s: float) -> None:
+    """Ends this process some seconds after another one's end, wherever it stands then: something may hang."""
+    _end_once(lambda: not processes.is_alive(owner), "rank 0 is gone", code=0, patience_s=patience_s)
+
+
+def _end_once(is_so: Callable[[], bool], sentence: str, *, code: int, patience_s: float = 0.0) -> None:
+    def watch() -> None:
+        pause = threading.Event()
+        while not is_so():
+            pause.wait(_INTERVAL_S)
+        pause.wait(patience_s)
+        _log.warning(sentence)
+        os._exit(code)
+
     threading.Thread(target=watch, name="liveness", daemon=True).start()

@@ -40,6 +40,14 @@ def find(pid: int, create_time: float) -> psutil.Process | None:
         return None
 
 
+def is_alive(process: psutil.Process) -> bool:
+    """Whether it runs; one that has ended and waits to be asked for its code does not."""
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
 def end_all(processes: Iterable[psutil.Process]) -> None:
     """Kills processes with their groups and all that they started; returns when they are gone."""
     doomed: dict[int, psutil.Process] = {}
@@ -60,10 +68,7 @@ def _is_left(process: psutil.Process) -> bool:
     # An orphan's zombie waits for the first process of the system; in a container that may be this one.
     with suppress(ChildProcessError):
         os.waitpid(process.pid, os.WNOHANG)
-    try:
-        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
+    return is_alive(process)
 
 
 def _signal(process: psutil.Process, number: int) -> None:

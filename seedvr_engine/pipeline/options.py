@@ -39,8 +39,8 @@ class Options:
         frame and its time.
     container, codec, quality: of the output; None takes what loses nothing. quality: 0 (small) to 100 (best).
     device: "auto", "cpu", "cuda", "cuda:1", ...
-    gpus: how many GPUs may share the shots of a clip where a worker has several (`jobs.worker`), 0 for all;
-        with a device that is named, that one works alone.
+    gpus: how many GPUs may share the shots of a clip, 0 for all; a device that is named works alone. Their
+        processes are started by whoever calls for the restoration (`jobs.worker`, `pipeline.crew`).
 
     Raises UsageError for a value outside its range.
     """

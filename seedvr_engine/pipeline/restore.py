@@ -77,12 +77,12 @@ def restore(
         except BaseException as error:
             work.remove_if_empty()
             if keep_model and isinstance(error, Cancelled):
-                keep(task.model, weights_on_host=task.plan.weight_place == "host")
+                _keep_model(task)
             raise
         finally:
             close_readers(task)
         if keep_model:
-            keep(task.model, weights_on_host=task.plan.weight_place == "host")
+            _keep_model(task)
         return _finish(task)
 
 
@@ -124,7 +124,7 @@ def help_restore(
             for _ in help_with_shots(task):
                 count += 1
         except Cancelled:
-            keep(task.model, weights_on_host=task.plan.weight_place == "host")
+            _keep_model(task)
         finally:
             close_readers(task)
     return count
@@ -137,6 +137,11 @@ def _announce(forecast: Forecast, work: Work, meter: Meter) -> None:
     unfinished = other_work(forecast.output, work.key)
     for sentence in (*forecast.notes, *forecast.info.warnings, *([unfinished] if unfinished else [])):
         meter.note(sentence)
+
+
+def _keep_model(task: Task) -> None:
+    """The next restoration of this process finds it in memory."""
+    keep(task.model, weights_on_host=task.plan.weight_place == "host")
 
 
 def _task(forecast: Forecast, work: Work, meter: Meter, on_picture: Callable[[Pair], None] | None) -> Task:

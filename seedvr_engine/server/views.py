@@ -161,12 +161,12 @@ def views_router(desk: Desk) -> APIRouter:
     @router.get("/inbox/frame", response_class=Response)
     async def inbox_moment(name: str, at: float = Query(0, ge=0, le=1e6)) -> Response:
         """The same of a file in the inbox."""
-        return await moment_in(desk.inbox.path(name), at)
+        return await moment_in(await run_in_threadpool(desk.inbox.path, name), at)
 
     @router.get("/examples/{name}/frame", response_class=Response)
     async def example_moment(name: str, at: float = Query(0, ge=0, le=1e6)) -> Response:
         """The same of an example."""
-        return await moment_in(example_path(name), at)
+        return await moment_in(await run_in_threadpool(example_path, name), at)
 
     async def moment_in(path: Path, at: float) -> Response:
         jpeg = await decoding.run(lambda: moment_of(path, at))

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 import pytest
@@ -73,6 +74,14 @@ def is_held(folder: Path, by: int) -> bool:
     inodes = {path.stat().st_ino for path in folder.glob(".*/shot-*.lock")}
     locks = (line.split() for line in Path("/proc/locks").read_text().splitlines())
     return any(int(words[4]) == by and int(words[5].split(":")[2]) in inodes for words in locks)
+
+
+def held(outputs: Path, shot: int) -> IO[str]:
+    """Holds a shot of the restoration in this folder, as another process would, until it is closed."""
+    (folder,) = outputs.glob(".*")
+    lock = (folder / f"shot-{shot:06d}.lock").open("w")
+    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    return lock
 
 
 def same(one: Path, other: Path) -> bool:
@@ -144,9 +153,7 @@ def test_a_shot_that_another_process_holds_comes_last(source, alone, tmp_path):
 
     def hold_then_let_go(now) -> None:
         if not locks and now.stage == "encode":
-            (folder,) = tmp_path.glob(".*")
-            locks.append((folder / "shot-000000.lock").open("w"))
-            fcntl.flock(locks[0], fcntl.LOCK_EX | fcntl.LOCK_NB)
+            locks.append(held(tmp_path, shot=0))
         if locks and [path.name for path in tmp_path.glob(".*/shot-??????")] == ["shot-000000"]:
             locks[0].close()
 
@@ -161,9 +168,7 @@ def test_a_process_that_hangs_over_a_shot_is_told_and_nothing_else_is_lost(sourc
 
     def hang(now) -> None:
         if not locks and now.stage == "encode":
-            (folder,) = tmp_path.glob(".*")
-            locks.append((folder / "shot-000000.lock").open("w"))
-            fcntl.flock(locks[0], fcntl.LOCK_EX | fcntl.LOCK_NB)
+            locks.append(held(tmp_path, shot=0))
             os.utime(locks[0].name, (time.time() - 3600,) * 2)
 
     with pytest.raises(SilentHelperError, match="has not moved"):
@@ -209,10 +214,7 @@ def test_with_a_rate_of_its_own_the_end_does_not_depend_on_who_was_first(tmp_pat
 
     def hold_all_but_the_last(now) -> None:
         if not locks and now.stage == "encode":
-            (folder,) = tmp_path.glob(".*")
-            for index in range(2):
-                locks.append((folder / f"shot-{index:06d}.lock").open("w"))
-                fcntl.flock(locks[-1], fcntl.LOCK_EX | fcntl.LOCK_NB)
+            locks.extend(held(tmp_path, shot) for shot in range(2))
         elif now.elapsed_s > 2:
             for lock in locks:
                 lock.close()
@@ -234,9 +236,7 @@ def test_what_an_earlier_run_has_written_is_not_taken_for_work_of_this_one(tmp_p
 
     with pytest.raises(Cancelled):
         restore(source, output, PREVIEW, on_progress=look, cancelled=stop.is_set)
-    (folder,) = tmp_path.glob(".*")
-    with (folder / "shot-000000.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with held(tmp_path, shot=0) as lock:
         # The frames are there while another process holds the shot, which then lets go.
         let_go = when(lambda: time.monotonic() > began + 0.5, lock.close)
         began = time.monotonic()
